@@ -1,0 +1,218 @@
+"""Every setting, read once from environment variables.
+
+What is optional and missing switches its feature off with a line in the log (see ``Settings.notices``);
+what is wrong stops the start with one sentence that names the variable and what it wants.
+"""
+
+import secrets
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TypeVar
+from urllib.parse import urlsplit
+
+T = TypeVar("T")
+ROOT = Path(__file__).resolve().parent
+
+ARGON2_SAFE_TIME_COST = 2
+ARGON2_SAFE_MEMORY_KIB = 19 * 1024
+"""OWASP's floor for argon2id with p=1 (Password Storage cheat sheet)."""
+
+SANDBOX_PRODUCT_CODES = ("skylark-payg-7f3k2m9q4x",)
+
+
+class SettingsError(Exception):
+    """A setting that cannot be used; the message is one sentence for the person who starts the service."""
+
+
+@dataclass(frozen=True)
+class Settings:
+    """The configuration of one process. Lengths of time are in seconds unless the name says otherwise."""
+
+    secret_key: str = field(repr=False)
+    database_url: str
+    public_url: str = "http://127.0.0.1:5000"
+    port: int = 5000
+    instance_path: str = str(ROOT / "instance")
+    brand_file: str = str(ROOT / "brand.toml")
+
+    sandbox: bool = False
+    sandbox_origin: str = ""
+    sandbox_database: str = ""
+
+    mail_server: str = ""
+    mail_port: int = 25
+    mail_use_tls: bool = False
+    mail_use_ssl: bool = False
+    mail_username: str = ""
+    mail_password: str = field(default="", repr=False)
+    mail_sender: str = ""
+
+    aws_product_codes: tuple[str, ...] = ()
+    aws_region: str = "us-east-1"
+    aws_endpoint_url: str = ""
+    aws_access_key_id: str = ""
+    aws_secret_access_key: str = field(default="", repr=False)
+    aws_marketplace_url: str = ""
+
+    ratelimit_enabled: bool = True
+    trusted_proxies: int = 0
+    argon2_time_cost: int = ARGON2_SAFE_TIME_COST
+    argon2_memory_kib: int = ARGON2_SAFE_MEMORY_KIB
+    log_format: str = "text"
+
+    @classmethod
+    def from_env(cls, env: Mapping[str, str]) -> "Settings":
+        """Read and check every variable. Raises :class:`SettingsError` with one sentence."""
+        read = _Reader(env)
+        sandbox = read.flag("SANDBOX", False)
+        port = read.number("PORT", 5000, least=1, most=65535)
+        instance = Path(env.get("INSTANCE_PATH") or ROOT / "instance").resolve()
+        settings = cls(
+            secret_key=_secret(env, sandbox, instance),
+            database_url=read.database("DATABASE_URL", f"sqlite:///{instance / 'wizard.db'}"),
+            public_url=read.origin("PUBLIC_URL", f"http://127.0.0.1:{port}"),
+            port=port,
+            instance_path=str(instance),
+            brand_file=env.get("BRAND_FILE") or str(ROOT / "brand.toml"),
+            sandbox=sandbox,
+            sandbox_origin=read.origin("SANDBOX_ORIGIN", f"http://localhost:{port}") if sandbox else "",
+            sandbox_database=env.get("SANDBOX_DATABASE") or str(instance / "sandbox.db"),
+            mail_server=env.get("MAIL_SERVER", ""),
+            mail_port=read.number("MAIL_PORT", 25, least=1, most=65535),
+            mail_use_tls=read.flag("MAIL_USE_TLS", False),
+            mail_use_ssl=read.flag("MAIL_USE_SSL", False),
+            mail_username=env.get("MAIL_USERNAME", ""),
+            mail_password=env.get("MAIL_PASSWORD", ""),
+            mail_sender=env.get("MAIL_SENDER") or ("no-reply@skylark.example" if sandbox else ""),
+            aws_product_codes=read.words("AWS_PRODUCT_CODES", SANDBOX_PRODUCT_CODES if sandbox else ()),
+            aws_region=env.get("AWS_MARKETPLACE_REGION") or "us-east-1",
+            aws_endpoint_url=read.origin_or_path("AWS_MARKETPLACE_ENDPOINT", ""),
+            aws_access_key_id=env.get("AWS_MARKETPLACE_ACCESS_KEY_ID") or ("sandbox" if sandbox else ""),
+            aws_secret_access_key=env.get("AWS_MARKETPLACE_SECRET_ACCESS_KEY") or ("sandbox" if sandbox else ""),
+            aws_marketplace_url=read.origin_or_path(
+                "AWS_MARKETPLACE_URL", f"http://localhost:{port}/sandbox/aws/" if sandbox else ""
+            ),
+            ratelimit_enabled=read.flag("RATELIMIT_ENABLED", True),
+            trusted_proxies=read.number("TRUSTED_PROXIES", 0, least=0, most=10),
+            argon2_time_cost=read.number("ARGON2_TIME_COST", ARGON2_SAFE_TIME_COST, least=1, most=20),
+            argon2_memory_kib=read.number("ARGON2_MEMORY_KIB", ARGON2_SAFE_MEMORY_KIB, least=8, most=4 * 1024**2),
+            log_format=read.one_of("LOG_FORMAT", ("text", "json")),
+        )
+        settings.check()
+        return settings
+
+    def check(self) -> None:
+        """What only shows when several settings are seen together. Raises :class:`SettingsError`."""
+        if not self.sandbox and (
+            self.argon2_time_cost < ARGON2_SAFE_TIME_COST or self.argon2_memory_kib < ARGON2_SAFE_MEMORY_KIB
+        ):
+            raise SettingsError(
+                f"ARGON2_TIME_COST wants at least {ARGON2_SAFE_TIME_COST} and ARGON2_MEMORY_KIB at least "
+                f"{ARGON2_SAFE_MEMORY_KIB} where SANDBOX is not 1."
+            )
+        if self.mail_server and not self.mail_sender:
+            raise SettingsError("MAIL_SENDER wants the address your mail comes from, because MAIL_SERVER is set.")
+        if self.mail_use_tls and self.mail_use_ssl:
+            raise SettingsError("MAIL_USE_TLS and MAIL_USE_SSL exclude each other: set one of them to 1.")
+        if bool(self.aws_access_key_id) != bool(self.aws_secret_access_key):
+            raise SettingsError(
+                "AWS_MARKETPLACE_ACCESS_KEY_ID and AWS_MARKETPLACE_SECRET_ACCESS_KEY want to be set together, "
+                "or neither where the machine has a role of its own."
+            )
+
+    @property
+    def secure_cookies(self) -> bool:
+        return self.public_url.startswith("https://")
+
+    def notices(self) -> list[str]:
+        """One clear line for each optional feature that is off, for the log at start."""
+        lines = []
+        if not self.aws_product_codes:
+            lines.append("AWS Marketplace is off: AWS_PRODUCT_CODES lists no product.")
+        if not self.mail_server:
+            lines.append("Mail is off: MAIL_SERVER is not set, messages wait in the outbox.")
+        return lines
+
+
+class _Reader:
+    """Typed reading of environment variables, one sentence for each thing that is wrong."""
+
+    def __init__(self, env: Mapping[str, str]) -> None:
+        self._env = env
+
+    def _read(self, name: str, default: T, convert: Callable[[str], T], wants: str) -> T:
+        raw = self._env.get(name, "").strip()
+        if not raw:
+            return default
+        try:
+            return convert(raw)
+        except (ValueError, KeyError):
+            raise SettingsError(f"{name} wants {wants}, and it is {raw!r}.") from None
+
+    def flag(self, name: str, default: bool) -> bool:
+        values = {"1": True, "0": False, "true": True, "false": False}
+        return self._read(name, default, lambda raw: values[raw.lower()], "1 or 0")
+
+    def number(self, name: str, default: int, least: int, most: int) -> int:
+        def convert(raw: str) -> int:
+            value = int(raw)
+            if not least <= value <= most:
+                raise ValueError
+            return value
+
+        return self._read(name, default, convert, f"a whole number from {least} to {most}")
+
+    def words(self, name: str, default: tuple[str, ...]) -> tuple[str, ...]:
+        return self._read(
+            name, default, lambda raw: tuple(w.strip() for w in raw.split(",") if w.strip()), "a comma-separated list"
+        )
+
+    def one_of(self, name: str, values: tuple[str, ...]) -> str:
+        return self._read(name, values[0], lambda raw: values[values.index(raw)], " or ".join(values))
+
+    def origin(self, name: str, default: str) -> str:
+        def convert(raw: str) -> str:
+            parts = urlsplit(raw.rstrip("/"))
+            if parts.scheme not in ("http", "https") or not parts.hostname or parts.path or parts.query:
+                raise ValueError
+            return raw.rstrip("/")
+
+        return self._read(name, default, convert, "an origin such as https://join.example.com")
+
+    def origin_or_path(self, name: str, default: str) -> str:
+        def convert(raw: str) -> str:
+            parts = urlsplit(raw)
+            if parts.scheme not in ("http", "https") or not parts.hostname:
+                raise ValueError
+            return raw
+
+        return self._read(name, default, convert, "an address that starts with https:// or http://")
+
+    def database(self, name: str, default: str) -> str:
+        def convert(raw: str) -> str:
+            for plain in ("postgres://", "postgresql://"):
+                if raw.startswith(plain):
+                    return "postgresql+psycopg://" + raw[len(plain) :]
+            if not raw.startswith(("sqlite:///", "postgresql+psycopg://")):
+                raise ValueError
+            return raw
+
+        return self._read(name, default, convert, "a sqlite:/// or postgresql:// address")
+
+
+def _secret(env: Mapping[str, str], sandbox: bool, instance: Path) -> str:
+    """SECRET_KEY; under the sandbox one is made once and kept beside the database, so restarts sign nobody out."""
+    given = env.get("SECRET_KEY", "")
+    if given:
+        if len(given) < 32 and not sandbox:
+            raise SettingsError("SECRET_KEY wants at least 32 characters nobody can guess.")
+        return given
+    if not sandbox:
+        raise SettingsError("SECRET_KEY wants at least 32 characters nobody can guess; it is not set.")
+    path = instance / "secret_key"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if not path.exists():
+        path.write_text(secrets.token_urlsafe(48))
+        path.chmod(0o600)
+    return path.read_text().strip()

@@ -1,0 +1,1 @@
+"""What this product promises, kept: ``unit`` (no database), ``integration`` (both engines), ``browser``."""

@@ -1,0 +1,145 @@
+"""Fixtures every test can ask for, and what holds for all tests.
+
+Where a test lives decides what it is: ``tests/unit`` opens no database, ``tests/integration`` runs on both
+engines, ``tests/browser`` walks the running product. No test talks to another machine.
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.support.sockets import refuse_outside
+from tests.support.statements import refuse_databases
+
+if TYPE_CHECKING:
+    from flask import Flask
+
+    from config import Settings
+    from tests.support.client import Client
+    from tests.support.mailbox import Mailbox
+    from tests.support.sandbox import LiveSandbox
+
+pytest_plugins = [
+    "tests.support.databases",
+    "tests.support.mailbox",
+    "tests.support.server",
+    "tests.support.browser",
+]
+
+KINDS = ("unit", "integration", "browser")
+MOST_ROUNDS = 50
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.add_cleanup(refuse_outside())
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark each test by where it lives, so that ``-m "not browser"`` works without anybody writing markers."""
+    here = Path(__file__).parent
+    for item in items:
+        kind = item.path.relative_to(here).parts[0]
+        if kind in KINDS:
+            item.add_marker(kind)
+
+
+@pytest.fixture(autouse=True)
+def _no_database_in_unit_tests(request: pytest.FixtureRequest) -> Iterator[None]:
+    """A unit test that opens a database fails, also where the code under test swallows the refusal."""
+    node = request.node
+    if not node.get_closest_marker("unit") or node.get_closest_marker("opens_a_database"):
+        yield
+        return
+    with refuse_databases():
+        yield
+
+
+@pytest.fixture(scope="session")
+def marketplace(tmp_path_factory: pytest.TempPathFactory) -> "Iterator[LiveSandbox]":
+    """The sandbox's AWS behind a real socket, one for all tests: buy as a new account in each."""
+    from tests.support.sandbox import live_sandbox
+
+    with live_sandbox(tmp_path_factory.mktemp("marketplace")) as live:
+        yield live
+
+
+@pytest.fixture
+def settings(engine_url: str, mailbox: "Mailbox", marketplace: "LiveSandbox", tmp_path: Path) -> "Settings":
+    """Settings on a fresh database, with mail that arrives in ``mailbox`` and AWS played by ``marketplace``.
+
+    argon2 is as cheap as it goes; ``replace(settings, …)`` and ``make_app`` are for a test about something else.
+    """
+    from config import Settings
+
+    wanted = Settings.from_env(
+        {
+            "SANDBOX": "1",
+            "SECRET_KEY": "a key for tests only, known to everybody",
+            "INSTANCE_PATH": str(tmp_path),
+        }
+    )
+    return replace(
+        wanted,
+        database_url=engine_url,
+        mail_server="127.0.0.1",
+        mail_port=mailbox.port,
+        mail_sender="hello@skylark.test",
+        aws_endpoint_url=f"{marketplace.url}/aws/api",
+        aws_access_key_id="anybody",
+        aws_secret_access_key="anything",
+        argon2_time_cost=1,
+        argon2_memory_kib=8,
+    )
+
+
+@pytest.fixture
+def make_app() -> "Iterator[Callable[[Settings], Flask]]":
+    """``make_app(settings)``: an app as it is in production, except that an error surfaces in the test."""
+    from wizard import create_app
+    from wizard.extensions import db
+
+    made: list[Flask] = []
+
+    def make(settings: "Settings") -> "Flask":
+        app = create_app(settings)
+        app.testing = True
+        made.append(app)
+        return app
+
+    yield make
+    for app in made:
+        with app.app_context():
+            db.engine.dispose()
+
+
+@pytest.fixture
+def app(make_app: "Callable[[Settings], Flask]", settings: "Settings") -> "Flask":
+    return make_app(settings)
+
+
+@pytest.fixture
+def client(app: "Flask", settings: "Settings") -> "Client":
+    """The opinionated client, in English. ``client.other("zh")`` is another browser, in Chinese."""
+    from tests.support.client import Client
+
+    return Client(app, origin=settings.public_url)
+
+
+@pytest.fixture
+def work(app: "Flask") -> Callable[[], int]:
+    """``work()`` runs the worker until nothing is due, and says how many things it did."""
+    from wizard.worker import run_once
+
+    def run() -> int:
+        done = 0
+        for _round in range(MOST_ROUNDS):
+            did = run_once(app)
+            if not did:
+                return done
+            done += did
+        raise AssertionError(f"the worker is not done after {MOST_ROUNDS} rounds")
+
+    return run

@@ -1,0 +1,129 @@
+"""The onboarding wizard. ``create_app`` reads top to bottom as the list of its rooms."""
+
+from pathlib import Path
+
+from flask import Flask, request
+from flask_compress import Compress
+from werkzeug.middleware.dispatcher import DispatcherMiddleware
+from werkzeug.middleware.proxy_fix import ProxyFix
+
+from config import ROOT, Settings
+from wizard import extensions, health, limits, logs, mail, outbox, pages, transactions
+from wizard.accounts import identity, sessions
+from wizard.billing import notices, workspaces
+from wizard.brand import load_brand
+from wizard.console import views as console
+from wizard.flows import views as flows
+from wizard.i18n import init_languages
+from wizard.marketplaces import views as marketplaces
+from wizard.marketplaces.aws import AwsMarketplace
+from wizard.sandbox import SandboxSettings, create_sandbox
+from wizard.sites.gateway import LocalConsole
+from wizard.verification import codes
+
+MIGRATIONS = ROOT / "migrations"
+
+
+def create_app(settings: Settings) -> Flask:
+    """One process's application. Starts nothing: workers and the sandbox's helpers belong to the run command.
+
+    Raises :class:`config.SettingsError` or :class:`wizard.brand.BrandError` with one sentence.
+    """
+    brand = load_brand(settings.brand_file)
+    Path(settings.instance_path).mkdir(parents=True, exist_ok=True)
+    app = Flask("wizard", root_path=str(ROOT), template_folder="templates", static_folder=None)
+    app.static_folder = str(ROOT / "static")
+    app.config.from_mapping(_flask_config(settings))
+    app.extensions["brand"] = brand
+    app.extensions["migrations_path"] = str(MIGRATIONS)
+    app.extensions["marketplaces"] = {"aws": AwsMarketplace(settings)}
+    app.extensions["console_gateway"] = LocalConsole()
+    logs.init_logs(app, settings)
+
+    extensions.db.init_app(app)
+    extensions.migrate.init_app(app, directory=str(MIGRATIONS))
+    extensions.mail.init_app(app)
+    init_languages(app, extensions.babel)
+    Compress(app)
+    pages.init_pages(app, brand)
+    sessions.init_sessions(app)
+    transactions.init_transactions(app)
+    limits.init_limits(app)
+    identity.init_identity(app)
+
+    app.register_blueprint(health.bp)
+    app.register_blueprint(marketplaces.bp)
+    app.register_blueprint(flows.bp)
+    app.register_blueprint(console.bp)
+
+    outbox.register(
+        app,
+        {
+            "mail": mail.send_later,
+            "verification.mail": codes.deliver,
+            "billing.make_workspace": workspaces.make,
+            "billing.tell_ready": notices.tell_ready,
+        },
+    )
+    if settings.sandbox:
+        _mount_sandbox(app, settings)
+    if settings.trusted_proxies:
+        hops = settings.trusted_proxies
+        app.wsgi_app = ProxyFix(app.wsgi_app, x_for=hops, x_proto=hops, x_host=hops)  # type: ignore[method-assign]
+
+    @app.after_request
+    def count(response):  # type: ignore[no-untyped-def]
+        health.REQUESTS.labels(request.endpoint or "none", response.status_code).inc()
+        return response
+
+    return app
+
+
+def _mount_sandbox(app: Flask, settings: Settings) -> None:
+    """The stand-in marketplaces, a separate app that happens to live under the same roof."""
+    sandbox = create_sandbox(
+        SandboxSettings(
+            database=settings.sandbox_database,
+            registration_url=f"{settings.public_url}/marketplaces/aws/landing",
+            wizard_origin=settings.public_url,
+            product_codes=settings.aws_product_codes,
+            stylesheet_url=app.extensions["asset_urls"]["style"],
+            script_url=app.extensions["asset_urls"]["script"],
+            brand=app.extensions["brand"],
+        )
+    )
+    app.extensions["sandbox"] = sandbox
+    app.wsgi_app = DispatcherMiddleware(app.wsgi_app, {"/sandbox": sandbox})  # type: ignore[method-assign]
+
+
+def _flask_config(settings: Settings) -> dict[str, object]:
+    """The settings in the words of Flask and its extensions."""
+    secure = settings.secure_cookies
+    return {
+        "SECRET_KEY": settings.secret_key,
+        "PUBLIC_URL": settings.public_url,
+        "SANDBOX": settings.sandbox,
+        "MAX_CONTENT_LENGTH": 256 * 1024,
+        "MAX_FORM_MEMORY_SIZE": 256 * 1024,
+        "SESSION_COOKIE_NAME": "__Host-wizard" if secure else "wizard",
+        "SESSION_COOKIE_SECURE": secure,
+        "SESSION_COOKIE_HTTPONLY": True,
+        "SESSION_COOKIE_SAMESITE": "Lax",
+        "SQLALCHEMY_DATABASE_URI": settings.database_url,
+        "SQLALCHEMY_ENGINE_OPTIONS": {"pool_size": 20, "max_overflow": 20, "pool_pre_ping": True},
+        "WTF_CSRF_TIME_LIMIT": None,
+        "MAIL_SERVER": settings.mail_server,
+        "MAIL_PORT": settings.mail_port,
+        "MAIL_USE_TLS": settings.mail_use_tls,
+        "MAIL_USE_SSL": settings.mail_use_ssl,
+        "MAIL_USERNAME": settings.mail_username or None,
+        "MAIL_PASSWORD": settings.mail_password or None,
+        "MAIL_DEFAULT_SENDER": settings.mail_sender,
+        "RATELIMIT_ENABLED": settings.ratelimit_enabled,
+        "RATELIMIT_STORAGE_URI": "wizard-db://",
+        "ARGON2_TIME_COST": settings.argon2_time_cost,
+        "ARGON2_MEMORY_KIB": settings.argon2_memory_kib,
+        "COMPRESS_MIMETYPES": ["text/html", "text/css", "text/javascript", "application/json"],
+        "COMPRESS_ALGORITHM": ["br", "gzip"],
+        "COMPRESS_MIN_SIZE": 500,
+    }

@@ -1,0 +1,1 @@
+"""Room: console accounts, Billing Center accounts; usernames, passwords, sessions, sign-in."""

@@ -1,0 +1,39 @@
+"""Email addresses: their shape, the key two spellings share, and what is known of one."""
+
+from dataclasses import dataclass
+
+import sqlalchemy as sa
+from email_validator import EmailNotValidError, validate_email
+
+from wizard.accounts.models import BillingAccount, ConsoleAccount
+from wizard.extensions import db
+
+
+def normalise(typed: str) -> str:
+    """An address as it is shown and mailed to. Raises ``ValueError`` for what is not one."""
+    try:
+        return str(validate_email(typed.strip(), check_deliverability=False, test_environment=True).normalized)
+    except EmailNotValidError:
+        raise ValueError("not an address") from None
+
+
+def key_of(address: str) -> str:
+    """What two spellings of one address share."""
+    return address.casefold()
+
+
+@dataclass(frozen=True)
+class Known:
+    """Where an address has an account already. Never shown to somebody who has not proven it."""
+
+    at_site: bool
+    in_billing: bool
+
+
+def known(site_id: str, address: str) -> Known:
+    """Look an address up on one site and in the Billing Center, in one statement."""
+    key = key_of(address)
+    at_site = sa.exists().where(ConsoleAccount.site_id == site_id, ConsoleAccount.email_key == key)
+    in_billing = sa.exists().where(BillingAccount.email_key == key)
+    row = db.session.execute(sa.select(at_site, in_billing)).one()
+    return Known(at_site=bool(row[0]), in_billing=bool(row[1]))

@@ -1,0 +1,111 @@
+"""Console accounts and Billing Center accounts: made once, found again, signed in."""
+
+from dataclasses import dataclass
+
+import sqlalchemy as sa
+from sqlalchemy.exc import IntegrityError
+
+from wizard import clock, limits
+from wizard.accounts import addresses, passwords, usernames
+from wizard.accounts.models import BillingAccount, ConsoleAccount
+from wizard.extensions import db
+
+
+class AccountExists(Exception):
+    """The address or the name got an account meanwhile; the unique key decided."""
+
+
+class SignInRefused(Exception):
+    """The name and the password do not belong together. The same for known and unknown names."""
+
+
+@dataclass(frozen=True)
+class Person:
+    """What a console account is made from. ``password_hash`` is argon2id; the rest is as typed and checked."""
+
+    site_id: str
+    username: str
+    email: str
+    password_hash: str
+    locale: str
+    company_name: str
+    phone: str | None = None
+    industry: str | None = None
+    region: str | None = None
+    description: str | None = None
+    contact_name: str | None = None
+
+
+def create_console_account(person: Person, origin: str) -> ConsoleAccount:
+    """Make the account of ``origin`` on a site; its reserved name becomes its own.
+
+    Raises :class:`AccountExists` when the address, the name or the origin has one.
+    """
+    account = ConsoleAccount(
+        origin=origin,
+        username_key=usernames.key_of(person.username),
+        email_key=addresses.key_of(person.email),
+        created_at=clock.now(),
+        **vars(person),
+    )
+    _insert(account)
+    return account
+
+
+def create_billing_account(owner: ConsoleAccount, origin: str) -> BillingAccount:
+    """Make a Billing Center account with a console account's name, address and password hash.
+
+    From then on the two are independent. Raises :class:`AccountExists`.
+    """
+    account = BillingAccount(
+        origin=origin,
+        username=owner.username,
+        username_key=owner.username_key,
+        email=owner.email,
+        email_key=owner.email_key,
+        password_hash=owner.password_hash,
+        company_name=owner.company_name,
+        locale=owner.locale,
+        created_at=clock.now(),
+    )
+    _insert(account)
+    return account
+
+
+def billing_account_of(email: str) -> BillingAccount | None:
+    """The Billing Center account of a *proven* address, if it has one."""
+    return db.session.scalar(sa.select(BillingAccount).where(BillingAccount.email_key == addresses.key_of(email)))
+
+
+def sign_in_console(site_id: str, name: str, password: str) -> ConsoleAccount:
+    """The account of a site with this username or address and password.
+
+    Known and unknown names cost the same statements and one verification of a hash.
+    Raises :class:`SignInRefused`, or :class:`wizard.limits.LimitReached` after too many failures.
+    """
+    name = name.strip()
+    counted = ("sign-in", site_id, name.casefold())
+    limits.hit(limits.ACCOUNT_FAILURES, *counted)
+    account = db.session.scalar(
+        sa.select(ConsoleAccount).where(
+            ConsoleAccount.site_id == site_id,
+            sa.or_(
+                ConsoleAccount.username_key == usernames.key_of(name),
+                ConsoleAccount.email_key == addresses.key_of(name),
+            ),
+        )
+    )
+    if not passwords.matches(account.password_hash if account else None, password) or account is None:
+        raise SignInRefused
+    if passwords.needs_rehash(account.password_hash):
+        account.password_hash = passwords.hash_password(password)
+    limits.clear(limits.ACCOUNT_FAILURES, *counted)
+    return account
+
+
+def _insert(account: ConsoleAccount | BillingAccount) -> None:
+    try:
+        with db.session.begin_nested():
+            db.session.add(account)
+    except IntegrityError:
+        raise AccountExists from None

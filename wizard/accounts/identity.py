@@ -1,0 +1,53 @@
+"""Who is signed in, area by area. Console and Billing Center identities live side by side."""
+
+from typing import cast
+
+import sqlalchemy as sa
+from flask import Flask, g, redirect, request, url_for
+from flask.typing import ResponseReturnValue
+from flask_login import current_user
+
+from wizard.accounts import sessions
+from wizard.accounts.models import ConsoleAccount, Session
+from wizard.extensions import db, login
+
+CONSOLE = "console"
+
+
+def console_account_id() -> int | None:
+    """The console account signed in here, without loading it; None costs no statement."""
+    mine = sessions.where_mine(CONSOLE)
+    if mine is None:
+        return None
+    if "console_account_id" not in g:
+        g.console_account_id = db.session.scalar(sa.select(Session.subject).where(mine))
+    return cast("int | None", g.console_account_id)
+
+
+def console_account() -> ConsoleAccount:
+    """The account behind a console page. Only behind ``login_required``."""
+    return cast("ConsoleAccount", current_user)
+
+
+def _load_console() -> ConsoleAccount | None:
+    mine = sessions.where_mine(CONSOLE)
+    if mine is None:
+        return None
+    return db.session.scalar(sa.select(ConsoleAccount).join(Session, Session.subject == ConsoleAccount.id).where(mine))
+
+
+_LOADERS = {"console": _load_console}
+"""Blueprint → who is signed in there. An area reads its own identity and no other."""
+
+
+def init_identity(app: Flask) -> None:
+    login.init_app(app)
+
+    @login.request_loader
+    def load(_request: object) -> ConsoleAccount | None:
+        loader = _LOADERS.get(request.blueprint or "")
+        return loader() if loader else None
+
+    @login.unauthorized_handler
+    def ask() -> ResponseReturnValue:
+        return redirect(url_for("console.sign_in", next=request.path), 303)

@@ -1,0 +1,91 @@
+"""Accounts, the names they hold, and their sessions."""
+
+from datetime import datetime
+
+from sqlalchemy import UniqueConstraint
+from sqlalchemy.orm import Mapped, mapped_column
+
+from wizard.extensions import Base
+
+
+class Authenticated:
+    """What Flask-Login asks of whoever is signed in."""
+
+    is_authenticated = True
+    is_active = True
+    is_anonymous = False
+
+
+class ConsoleAccount(Authenticated, Base):
+    """A person's account on one site. ``origin`` names what made it, so that it is made once."""
+
+    __tablename__ = "console_accounts"
+    __table_args__ = (UniqueConstraint("site_id", "username_key"), UniqueConstraint("site_id", "email_key"))
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    origin: Mapped[str] = mapped_column(unique=True)
+    site_id: Mapped[str]
+    username: Mapped[str]
+    username_key: Mapped[str]
+    email: Mapped[str]
+    email_key: Mapped[str]
+    password_hash: Mapped[str]
+    phone: Mapped[str | None]
+    company_name: Mapped[str]
+    industry: Mapped[str | None]
+    region: Mapped[str | None]
+    description: Mapped[str | None]
+    contact_name: Mapped[str | None]
+    locale: Mapped[str]
+    created_at: Mapped[datetime]
+
+
+class BillingAccount(Authenticated, Base):
+    """An account of the Billing Center: settles many workspaces on many sites."""
+
+    __tablename__ = "billing_accounts"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    origin: Mapped[str] = mapped_column(unique=True)
+    username: Mapped[str]
+    username_key: Mapped[str] = mapped_column(unique=True)
+    email: Mapped[str]
+    email_key: Mapped[str] = mapped_column(unique=True)
+    password_hash: Mapped[str]
+    company_name: Mapped[str]
+    locale: Mapped[str]
+    created_at: Mapped[datetime]
+
+
+class UsernameClaim(Base):
+    """A name somebody holds in one scope ("site:us1", "billing").
+
+    The unique key decides who has it; ``holder`` is a journey that may still use it or the account that
+    does. A journey's claim ends at ``expires_at``; an account's never does.
+    """
+
+    __tablename__ = "username_claims"
+
+    scope: Mapped[str] = mapped_column(primary_key=True)
+    key: Mapped[str] = mapped_column(primary_key=True)
+    holder: Mapped[str] = mapped_column(index=True)
+    expires_at: Mapped[datetime | None]
+
+
+class Session(Base):
+    """One identity in one browser. The cookie holds an opaque id; here is only its hash.
+
+    ``kind`` is "journey", "console" or "billing" and ``subject`` the id of that thing. ``rotated_at`` is
+    when the id was last replaced (see :mod:`wizard.accounts.sessions`).
+    """
+
+    __tablename__ = "sessions"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    kind: Mapped[str]
+    subject: Mapped[int] = mapped_column(index=True)
+    token_hash: Mapped[str] = mapped_column(unique=True)
+    created_at: Mapped[datetime]
+    seen_at: Mapped[datetime]
+    rotated_at: Mapped[datetime | None]
+    expires_at: Mapped[datetime]

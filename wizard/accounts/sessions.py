@@ -1,0 +1,130 @@
+"""Sessions: rows whose opaque id is in a cookie, one cookie for each identity.
+
+A journey's id is replaced when its address is proven. The new one is derived from the old with our key,
+so that of two submits of one double click both answers carry the same new cookie, whichever the browser
+keeps; for half a minute the old id still leads to its successor, and then it is dead.
+"""
+
+import hashlib
+import hmac
+import secrets
+from dataclasses import dataclass
+from datetime import timedelta
+
+import sqlalchemy as sa
+from flask import Flask, Response, current_app, g, request
+
+from wizard import clock
+from wizard.accounts.models import Session
+from wizard.extensions import db
+
+LIFE = {"journey": timedelta(days=30), "console": timedelta(days=30), "billing": timedelta(days=30)}
+GRACE = timedelta(seconds=30)
+
+
+@dataclass(frozen=True)
+class _Cookie:
+    name: str
+    value: str
+    max_age: int
+
+
+def cookie_name(kind: str, label: str = "") -> str:
+    """``__Host-`` where the site is served over https, since browsers refuse the prefix elsewhere."""
+    prefix = "__Host-" if current_app.config["SESSION_COOKIE_SECURE"] else ""
+    return prefix + "-".join(part for part in (kind, label) if part)
+
+
+def start(kind: str, subject: int, label: str = "") -> None:
+    """Give this browser a new session; the one it had for the same cookie ends."""
+    stop(kind, label)
+    token = secrets.token_urlsafe(32)
+    now = clock.now()
+    row = Session(
+        kind=kind,
+        subject=subject,
+        token_hash=_hash(token),
+        created_at=now,
+        seen_at=now,
+        expires_at=now + LIFE[kind],
+    )
+    db.session.add(row)
+    set_cookie(cookie_name(kind, label), token, int(LIFE[kind].total_seconds()))
+
+
+def stop(kind: str, label: str = "") -> None:
+    """End this browser's session on the server and take its cookie away."""
+    token = request.cookies.get(cookie_name(kind, label))
+    if token:
+        db.session.execute(sa.delete(Session).where(Session.token_hash.in_([_hash(token), _hash(_successor(token))])))
+        set_cookie(cookie_name(kind, label), "", 0)
+
+
+def stop_all(kind: str, subject: int) -> None:
+    """End every session of an account, on whatever device (its password changed, or it asked)."""
+    db.session.execute(sa.delete(Session).where(Session.kind == kind, Session.subject == subject))
+
+
+def rotate(kind: str, label: str = "") -> None:
+    """Replace the id of this browser's session, because what it may do has grown."""
+    token = request.cookies.get(cookie_name(kind, label), "")
+    now = clock.now()
+    db.session.execute(
+        sa.update(Session)
+        .where(Session.token_hash == _hash(token), Session.kind == kind)
+        .values(token_hash=_hash(_successor(token)), rotated_at=now, seen_at=now)
+    )
+    set_cookie(cookie_name(kind, label), _successor(token), int(LIFE[kind].total_seconds()))
+
+
+def where_mine(kind: str, label: str = "") -> sa.ColumnElement[bool] | None:
+    """The condition that picks this browser's session of a kind, or None if it brought no cookie."""
+    token = request.cookies.get(cookie_name(kind, label))
+    if not token:
+        return None
+    now = clock.now()
+    return sa.and_(
+        Session.kind == kind,
+        Session.expires_at > now,
+        sa.or_(
+            Session.token_hash == _hash(token),
+            sa.and_(Session.token_hash == _hash(_successor(token)), Session.rotated_at > now - GRACE),
+        ),
+    )
+
+
+def follow(row: Session, label: str = "") -> None:
+    """Give a browser that still brought the id before a rotation its successor."""
+    token = request.cookies.get(cookie_name(row.kind, label), "")
+    if row.token_hash != _hash(token):
+        set_cookie(cookie_name(row.kind, label), _successor(token), int(LIFE[row.kind].total_seconds()))
+
+
+def init_sessions(app: Flask) -> None:
+    @app.after_request
+    def set_cookies(response: Response) -> Response:
+        if not g.get("failed"):
+            for cookie in g.get("cookies", {}).values():
+                response.set_cookie(
+                    cookie.name,
+                    cookie.value,
+                    max_age=cookie.max_age,
+                    httponly=True,
+                    samesite="Lax",
+                    secure=app.config["SESSION_COOKIE_SECURE"],
+                )
+        return response
+
+
+def set_cookie(name: str, value: str, max_age: int) -> None:
+    """Put a cookie of ours on the answer to this request: HttpOnly, SameSite=Lax. ``max_age`` in seconds, 0 ends it."""
+    g.setdefault("cookies", {})[name] = _Cookie(name, value, max_age)
+
+
+def _hash(token: str) -> str:
+    return hashlib.sha256(token.encode()).hexdigest()
+
+
+def _successor(token: str) -> str:
+    key = current_app.config["SECRET_KEY"].encode()
+    return hmac.digest(key, b"session-successor:" + token.encode(), "sha256").hex()

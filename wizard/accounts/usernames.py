@@ -1,0 +1,85 @@
+"""Usernames: their shape, and who holds which.
+
+A name is unique on its site and across the Billing Center, because activating makes an account of the
+same name in both. It is held from the moment the address is proven; only then is *taken* said.
+"""
+
+import re
+import secrets
+from datetime import datetime
+
+import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql, sqlite
+
+from wizard import clock
+from wizard.accounts.models import BillingAccount, UsernameClaim
+from wizard.extensions import db
+
+SHAPE = re.compile(r"[A-Za-z0-9._-]{3,40}")
+BILLING = "billing"
+
+
+class UsernameTaken(Exception):
+    """Somebody else holds the name on this site or in the Billing Center."""
+
+
+def site_scope(site_id: str) -> str:
+    return f"site:{site_id}"
+
+
+def key_of(username: str) -> str:
+    return username.lower()
+
+
+def reserve(site_id: str, username: str, holder: str, until: datetime, proven_email_key: str) -> None:
+    """Hold a name on a site and in the Billing Center for ``holder``, in place of any it held before.
+
+    The name of the Billing Center account that owns the proven address is free to its owner.
+    Raises :class:`UsernameTaken`; nothing is then held that was not before.
+    """
+    now = clock.now()
+    key = key_of(username)
+    wanted = {site_scope(site_id), BILLING}
+    own = sa.select(BillingAccount.id).where(
+        BillingAccount.username_key == key, BillingAccount.email_key == proven_email_key
+    )
+    if db.session.scalar(own) is not None:
+        wanted.remove(BILLING)
+    with db.session.begin_nested():
+        db.session.execute(
+            sa.delete(UsernameClaim).where(
+                sa.or_(
+                    UsernameClaim.holder == holder,
+                    sa.and_(UsernameClaim.key == key, UsernameClaim.expires_at <= now),
+                )
+            )
+        )
+        insert = (postgresql if db.engine.dialect.name == "postgresql" else sqlite).insert(UsernameClaim)
+        rows = [{"scope": s, "key": key, "holder": holder, "expires_at": until} for s in sorted(wanted)]
+        held = db.session.execute(insert.values(rows).on_conflict_do_nothing())
+        if held.rowcount != len(rows):
+            raise UsernameTaken
+
+
+def keep(site_id: str, username: str, holder: str, account: str) -> None:
+    """A reservation becomes an account's name for good."""
+    db.session.execute(
+        sa.update(UsernameClaim)
+        .where(UsernameClaim.holder == holder, UsernameClaim.key == key_of(username))
+        .values(holder=account, expires_at=None)
+    )
+
+
+def suggestions(site_id: str, username: str, most: int = 3) -> list[str]:
+    """Free names near a taken one. Only for somebody whose address is proven."""
+    stem = username[:34].rstrip("._-") or "user"
+    candidates = [f"{stem}-{site_id}"[:40], *(f"{stem}.{secrets.randbelow(90) + 10}" for _ in range(4))]
+    taken = set(
+        db.session.scalars(
+            sa.select(UsernameClaim.key).where(
+                UsernameClaim.key.in_([key_of(c) for c in candidates]),
+                UsernameClaim.scope.in_([site_scope(site_id), BILLING]),
+            )
+        )
+    )
+    return [c for c in dict.fromkeys(candidates) if key_of(c) not in taken and SHAPE.fullmatch(c)][:most]

@@ -1,0 +1,1 @@
+"""Room: the domain. Cloud accounts, subscriptions, workspaces, what settles what. No pages."""

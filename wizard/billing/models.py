@@ -1,0 +1,83 @@
+"""The domain: what a buyer's cloud account bought, and the workspaces that purchase pays for."""
+
+from datetime import datetime
+
+from sqlalchemy import ForeignKey, UniqueConstraint
+from sqlalchemy.orm import Mapped, mapped_column, relationship
+
+from wizard.accounts.models import BillingAccount, ConsoleAccount
+from wizard.extensions import Base
+
+AWS = "aws"
+ALIBABA = "alibaba"
+BILLING_CENTER = "billing_center"
+
+BEING_MADE = "being_made"
+ACTIVE = "active"
+ENDED = "ended"
+
+
+class CloudAccount(Base):
+    """A buyer's account at a cloud. Not scoped to a site. ``account_id`` is the cloud's own number for it."""
+
+    __tablename__ = "cloud_accounts"
+    __table_args__ = (UniqueConstraint("provider", "partition", "account_id"),)
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    provider: Mapped[str]
+    partition: Mapped[str]
+    account_id: Mapped[str]
+    created_at: Mapped[datetime]
+
+
+class Subscription(Base):
+    """One purchase by a cloud account; workspaces are bound to it, the account is its attribute.
+
+    ``identity`` is what the marketplace calls the purchase (an agreement, else a licence, else a legacy
+    customer and product) and is unique. ``billing_account_id`` is set once, by whoever claims it first.
+    """
+
+    __tablename__ = "subscriptions"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    cloud_account_id: Mapped[int] = mapped_column(ForeignKey("cloud_accounts.id"), index=True)
+    provider: Mapped[str]
+    identity: Mapped[str] = mapped_column(unique=True)
+    product_code: Mapped[str]
+    agreement_id: Mapped[str | None] = mapped_column(index=True)
+    license_arn: Mapped[str | None] = mapped_column(index=True)
+    customer_identifier: Mapped[str | None] = mapped_column(index=True)
+    state: Mapped[str]
+    billing_account_id: Mapped[int | None] = mapped_column(ForeignKey("billing_accounts.id"), index=True)
+    created_at: Mapped[datetime]
+    ended_at: Mapped[datetime | None]
+
+    cloud_account: Mapped[CloudAccount] = relationship(lazy="joined", innerjoin=True)
+
+
+class Workspace(Base):
+    """A workspace on one site. ``language`` ("en", "zh") is its template language, fixed for life.
+
+    ``settlement_method`` is "aws", "alibaba" or "billing_center"; with a cloud, ``subscription_id`` says
+    which purchase pays. ``origin`` names what made it, so that it is made once.
+    """
+
+    __tablename__ = "workspaces"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    public_id: Mapped[str] = mapped_column(unique=True)
+    origin: Mapped[str] = mapped_column(unique=True)
+    site_id: Mapped[str]
+    name: Mapped[str]
+    language: Mapped[str]
+    state: Mapped[str]
+    owner_id: Mapped[int] = mapped_column(ForeignKey("console_accounts.id"), index=True)
+    billing_account_id: Mapped[int] = mapped_column(ForeignKey("billing_accounts.id"), index=True)
+    settlement_method: Mapped[str]
+    subscription_id: Mapped[int | None] = mapped_column(ForeignKey("subscriptions.id"), index=True)
+    created_at: Mapped[datetime]
+    made_at: Mapped[datetime | None]
+
+    owner: Mapped[ConsoleAccount] = relationship()
+    billing_account: Mapped[BillingAccount] = relationship()
+    subscription: Mapped[Subscription | None] = relationship()

@@ -1,0 +1,85 @@
+"""Purchases: recorded once however often a marketplace speaks of them, claimed by one Billing Center account."""
+
+from dataclasses import dataclass
+
+import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql, sqlite
+
+from wizard import clock
+from wizard.billing.models import ACTIVE, CloudAccount, Subscription
+from wizard.extensions import Base, db
+
+
+class SubscriptionTaken(Exception):
+    """Another Billing Center account claimed this purchase first. Never say whose it is."""
+
+
+@dataclass(frozen=True)
+class Purchase:
+    """What a marketplace proved about one purchase. Empty texts where it said nothing.
+
+    AWS: ``agreement_id`` and ``license_arn`` for listings since 2026, ``customer_identifier`` for older
+    ones and for China, where even ``account_id`` may be missing (ResolveCustomer, API 2016-01-14).
+    """
+
+    provider: str
+    partition: str
+    product_code: str
+    account_id: str = ""
+    agreement_id: str = ""
+    license_arn: str = ""
+    customer_identifier: str = ""
+
+    @property
+    def identity(self) -> str:
+        """The purchase's own key, from the strongest identifier given."""
+        where = f"{self.provider}:{self.partition}"
+        if self.agreement_id:
+            return f"{where}:agreement:{self.agreement_id}"
+        if self.license_arn:
+            return f"{where}:license:{self.license_arn}"
+        return f"{where}:customer:{self.product_code}:{self.customer_identifier or self.account_id}"
+
+
+def record(purchase: Purchase) -> Subscription:
+    """The subscription of a purchase, written down at its first mention."""
+    now = clock.now()
+    number = purchase.account_id or purchase.customer_identifier
+    account_key = {"provider": purchase.provider, "partition": purchase.partition, "account_id": number}
+    _insert_once(CloudAccount, **account_key, created_at=now)
+    account = db.session.scalars(sa.select(CloudAccount.id).filter_by(**account_key)).one()
+    _insert_once(
+        Subscription,
+        cloud_account_id=account,
+        provider=purchase.provider,
+        identity=purchase.identity,
+        product_code=purchase.product_code,
+        agreement_id=purchase.agreement_id or None,
+        license_arn=purchase.license_arn or None,
+        customer_identifier=purchase.customer_identifier or None,
+        state=ACTIVE,
+        created_at=now,
+    )
+    return db.session.scalars(sa.select(Subscription).filter_by(identity=purchase.identity)).one()
+
+
+def claim(subscription_id: int, billing_account_id: int) -> None:
+    """Make a purchase this Billing Center account's. Raises :class:`SubscriptionTaken` if it is another's."""
+    claimed = db.session.execute(
+        sa.update(Subscription)
+        .where(
+            Subscription.id == subscription_id,
+            sa.or_(
+                Subscription.billing_account_id.is_(None), Subscription.billing_account_id == billing_account_id
+            ),
+        )
+        .values(billing_account_id=billing_account_id)
+        .execution_options(synchronize_session=False)
+    )
+    if claimed.rowcount != 1:  # type: ignore[attr-defined]
+        raise SubscriptionTaken
+
+
+def _insert_once(model: type[Base], **values: object) -> None:
+    dialect = postgresql if db.engine.dialect.name == "postgresql" else sqlite
+    db.session.execute(dialect.insert(model).values(**values).on_conflict_do_nothing())

@@ -1,0 +1,1 @@
+"""Room: each site's console pages."""

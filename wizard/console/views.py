@@ -1,0 +1,128 @@
+"""The console of each site: sign-in, the way out, and a workspace's first page."""
+
+from typing import Any
+
+from flask import Blueprint, abort, redirect, render_template, request, session, url_for
+from flask.typing import ResponseReturnValue
+from flask_babel import gettext as _
+from flask_login import login_required
+
+from wizard.accounts import directory, identity, sessions
+from wizard.billing import workspaces
+from wizard.billing.models import ACTIVE, Workspace
+from wizard.billing.wording import payer_of
+from wizard.console.forms import SignInForm
+from wizard.flows import journeys, show
+from wizard.forms import Button
+from wizard.limits import LimitReached, limited
+from wizard.sites import directory as sites
+
+bp = Blueprint("console", __name__)
+
+
+@bp.route("/sign-in", methods=["GET", "POST"])
+@limited("sign_in")
+def sign_in() -> ResponseReturnValue:
+    """Sign in at one site; somebody who stopped half way goes on there."""
+    form = SignInForm(site=request.args.get("site"))
+    form.site.choices = show.site_choices()
+    problem = None
+    if form.validate_on_submit():
+        try:
+            account = directory.sign_in_console(form.site.data, form.username.data or "", form.password.data or "")
+        except directory.SignInRefused:
+            problem = _("This username and password do not belong together on this site. Check all three")
+        except LimitReached as limit:
+            problem = show.try_again_at(limit.until)
+        else:
+            session.pop("csrf_token", None)
+            sessions.start(identity.CONSOLE, account.id)
+            journey = journeys.unfinished_of(account.id)
+            return redirect(url_for("flows.resume", reference=journey.reference) if journey else _next(), 303)
+    page = render_template(
+        "console/sign_in.html",
+        form=form,
+        problem=problem,
+        site_groups=show.site_groups(),
+        action_url=url_for(".sign_in", next=request.args.get("next")),
+    )
+    return page, 422 if problem or form.errors or form.form_errors else 200
+
+
+def _next() -> str:
+    """Where somebody wanted to go, if that is a page of the console; else its front."""
+    wanted = request.args.get("next", "")
+    return wanted if wanted.startswith("/console/") and "\\" not in wanted else url_for(".front")
+
+
+@bp.post("/sign-out")
+def sign_out() -> ResponseReturnValue:
+    """End this browser's session on the server."""
+    if Button().validate_on_submit():
+        sessions.stop(identity.CONSOLE)
+    return redirect(url_for(".sign_in"), 303)
+
+
+@bp.get("/console/")
+@login_required
+def front() -> ResponseReturnValue:
+    """One workspace: there. Several: which one. None: what is left to do."""
+    account = identity.console_account()
+    mine = workspaces.owned_by(account)
+    if len(mine) == 1:
+        return redirect(url_for(".home", public_id=mine[0].public_id), 303)
+    if mine:
+        rows = [
+            {
+                "name": w.name,
+                "public_id": w.public_id,
+                "url": url_for(".home", public_id=w.public_id),
+                "state": "active" if w.state == ACTIVE else "being_made",
+                "state_name": _state_name(w),
+            }
+            for w in mine
+        ]
+        return _page("console/workspaces.html", workspaces=rows)
+    journey = journeys.unfinished_of(account.id)
+    return _page(
+        "console/start.html",
+        continue_url=url_for("flows.resume", reference=journey.reference) if journey else None,
+    )
+
+
+@bp.get("/console/workspaces/<public_id>")
+@login_required
+def home(public_id: str) -> ResponseReturnValue:
+    """A workspace, before anything reports to it. 404 for anybody else's."""
+    mine = workspaces.owned_by(identity.console_account())
+    workspace = next((w for w in mine if w.public_id == public_id), None)
+    if workspace is None:
+        abort(404)
+    return _page(
+        "console/home.html",
+        workspace={
+            "name": workspace.name,
+            "public_id": workspace.public_id,
+            "language_name": {"en": "English", "zh": "简体中文"}[workspace.language],
+        },
+        workspace_state="active" if workspace.state == ACTIVE else "being_made",
+        workspace_state_name=_state_name(workspace),
+        site=sites.get(workspace.site_id),
+        settled_by=payer_of(workspace),
+    )
+
+
+def _state_name(workspace: Workspace) -> str:
+    return _("Active") if workspace.state == ACTIVE else _("Being made")
+
+
+def _page(template: str, **context: Any) -> str:
+    account = identity.console_account()
+    return render_template(
+        template,
+        place=str(sites.get(account.site_id).label),
+        username=account.username,
+        sign_out=Button(),
+        sign_out_url=url_for(".sign_out"),
+        **context,
+    )

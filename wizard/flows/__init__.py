@@ -1,0 +1,1 @@
+"""Room: the wizard. A flow is data; the engine walks it; journeys keep it."""

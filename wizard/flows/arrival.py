@@ -1,0 +1,52 @@
+"""Where an arrival leads. A GET decides it from what this browser holds; the next POST acts."""
+
+from dataclasses import dataclass
+
+from wizard.extensions import db
+from wizard.flows import journeys
+from wizard.flows.models import Journey
+from wizard.marketplaces import arrivals
+from wizard.marketplaces.models import Arrival
+
+
+@dataclass(frozen=True)
+class Lead:
+    """One of: a ``problem`` to explain, an older ``arrival`` to return to, a ``journey`` to go on with
+    (``to_confirm`` when it waits for this purchase), or none of them: ask which way to go.
+    """
+
+    problem: str | None = None
+    journey: Journey | None = None
+    to_confirm: bool = False
+    older: Arrival | None = None
+    arrival: Arrival | None = None
+
+
+def lead_of(arrival_id: str, console_account_id: int | None) -> Lead:
+    """Where the arrival of this id leads in this browser."""
+    arrival, older = arrivals.claimed_here(arrival_id)
+    if arrival is None:
+        return Lead(problem="elsewhere")
+    journey = journeys.latest_here() or _of_account(console_account_id)
+    if journey is not None and not journeys.is_over(journey):
+        if journey.subscription_id == arrival.subscription_id:
+            return Lead(journey=journey, arrival=arrival)
+        if journey.awaits == arrival.marketplace and journey.workspace_id is None:
+            return Lead(journey=journey, to_confirm=True, arrival=arrival)
+    if arrivals.is_over(arrival):
+        return Lead(problem="gone")
+    if arrival.subscription.billing_account_id is not None:
+        return Lead(problem="bound")
+    if older:
+        return Lead(older=older[0], arrival=arrival)
+    return Lead(arrival=arrival)
+
+
+def _of_account(console_account_id: int | None) -> Journey | None:
+    return journeys.unfinished_of(console_account_id) if console_account_id is not None else None
+
+
+def begin(arrival: Arrival, flow: str) -> Journey:
+    """Claim an arrival: the journey it begins, or the one that a parallel request began with it."""
+    db.session.flush()
+    return journeys.begin(journeys.fresh(flow, arrival))

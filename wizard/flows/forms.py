@@ -1,0 +1,229 @@
+"""The forms of the wizard. Labels are contract (DESIGN: visible words); each field is declared once."""
+
+from typing import Any
+
+import phonenumbers
+from flask import current_app
+from flask_babel import get_locale
+from flask_babel import gettext as _
+from flask_babel import lazy_gettext as _l
+from wtforms import (
+    BooleanField,
+    Field,
+    PasswordField,
+    RadioField,
+    SelectField,
+    StringField,
+    TextAreaField,
+)
+from wtforms.validators import StopValidation
+
+from wizard.accounts import addresses, passwords, usernames
+from wizard.forms import AtMost, Filled, Form, Printable, tidy
+from wizard.verification import codes
+
+INDUSTRIES = {
+    "internet": _l("Internet and software"),
+    "finance": _l("Finance and insurance"),
+    "manufacturing": _l("Manufacturing"),
+    "retail": _l("Retail and e-commerce"),
+    "transport": _l("Transport and logistics"),
+    "healthcare": _l("Healthcare"),
+    "education": _l("Education"),
+    "public": _l("Public sector"),
+    "media": _l("Media and games"),
+    "energy": _l("Energy and utilities"),
+    "other": _l("Something else"),
+}
+
+
+def region_choices() -> list[tuple[str, str]]:
+    """Countries and regions by their name in the reader's language, sorted by it."""
+
+
+    names = get_locale().territories
+    places = [(code, name) for code, name in names.items() if len(code) == 2 and code not in ("ZZ", "XA", "XB", "QO")]
+    return sorted(places, key=lambda place: place[1])
+
+
+def email_shape(_form: Form, field: Field) -> None:
+    """One address, kept in its normal spelling."""
+    try:
+        field.data = addresses.normalise(field.data or "")
+    except ValueError:
+        raise StopValidation(_("Enter an email address like name@company.com")) from None
+
+
+def username_shape(_form: Form, field: Field) -> None:
+    if not usernames.SHAPE.fullmatch(field.data or ""):
+        raise StopValidation(_("Use 3 to 40 letters, digits, dots, hyphens or underscores in your username"))
+
+
+def phone_shape(_form: Form, field: Field) -> None:
+    """An optional number with its country code, kept as E.164."""
+    if not field.data:
+        return
+    try:
+        number = phonenumbers.parse(field.data, None)
+    except phonenumbers.NumberParseException:
+        number = None
+    if number is None or not phonenumbers.is_valid_number(number):
+        raise StopValidation(_("Enter the phone number with its country code, like +86 10 1234 5678"))
+    field.data = phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.INTERNATIONAL)
+
+
+class UsernameMixin:
+    username = StringField(
+        _l("Username"),
+        filters=[tidy],
+        validators=[Filled(_l("Enter a username")), AtMost(40), username_shape],
+        render_kw={"autocomplete": "username", "spellcheck": "false", "autocapitalize": "none"},
+    )
+
+
+class PasswordMixin:
+    """A new password. The confirm field is there without script; the show button takes it away."""
+
+    password = PasswordField(
+        _l("Password"),
+        render_kw={"autocomplete": "new-password", "autocapitalize": "none", "spellcheck": "false"},
+    )
+    confirm_password = PasswordField(
+        _l("Confirm password"),
+        render_kw={"autocomplete": "new-password", "autocapitalize": "none", "spellcheck": "false"},
+    )
+    keeps_password = False
+
+    def validate_password(self, field: Field) -> None:
+        if not field.data:
+            if self.keeps_password:
+                return
+            raise StopValidation(_("Enter a password"))
+        brand = current_app.extensions["brand"].name
+        about = [brand, *(str(f.data or "") for n in ("username", "email") if (f := getattr(self, n, None)))]
+        about += [part for word in about for part in word.replace("@", ".").split(".") if len(part) > 3]
+        if problem := passwords.problem_with(field.data, about):
+            raise StopValidation(problem)
+
+    def validate_confirm_password(self, field: Field) -> None:
+        sent = field.raw_data  # Empty when script took the field away: the password was shown instead.
+        if sent and field.data != self.password.data and not self.password.errors:
+            raise StopValidation(_("Type the same password twice"))
+
+
+class BasicForm(UsernameMixin, PasswordMixin, Form):
+    site = RadioField(_l("Site"), validate_choice=False)
+    email = StringField(
+        _l("Email"),
+        filters=[tidy],
+        validators=[Filled(_l("Enter your email address")), AtMost(254), email_shape],
+        render_kw={"type": "email", "autocomplete": "email", "spellcheck": "false", "inputmode": "email"},
+    )
+    phone = StringField(
+        _l("Phone number (optional)"),
+        filters=[tidy],
+        validators=[AtMost(40), phone_shape],
+        render_kw={"type": "tel", "autocomplete": "tel"},
+    )
+
+    def validate_site(self, field: Field) -> None:
+        allowed = {value for value, *_label in field.choices}
+        if field.data not in allowed:
+            raise StopValidation(_("Choose the site where your workspace will live"))
+
+
+class CodeForm(Form):
+    code = StringField(
+        _l("Verification code"),
+        validators=[AtMost(40)],
+        render_kw={"inputmode": "numeric", "autocomplete": "one-time-code", "spellcheck": "false"},
+    )
+
+    def validate_code(self, field: Field) -> None:
+        if len(codes.normalise(field.data or "")) != codes.DIGITS:
+            raise StopValidation(_("Enter the 6 digits from the email"))
+
+
+class UsernameForm(UsernameMixin, Form):
+    pass
+
+
+class CompanyForm(Form):
+    company_name = StringField(
+        _l("Company name"),
+        filters=[tidy],
+        validators=[Filled(_l("Enter your company’s name")), AtMost(120), Printable()],
+        render_kw={"autocomplete": "organization"},
+    )
+    industry = SelectField(_l("Industry (optional)"), validate_choice=False)
+    region = SelectField(_l("Region (optional)"), validate_choice=False, render_kw={"autocomplete": "country"})
+    description = TextAreaField(
+        _l("Company description (optional)"), filters=[tidy], validators=[AtMost(1000), Printable()], render_kw={"rows": 3}
+    )
+    contact_name = StringField(
+        _l("Contact name (optional)"),
+        filters=[tidy],
+        validators=[AtMost(120), Printable()],
+        render_kw={"autocomplete": "name"},
+    )
+    agree = BooleanField(_l("I agree to the Service agreement and the Privacy policy"))
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        nothing = ("", _("Not said"))
+        self.industry.choices = [nothing, *((key, str(name)) for key, name in INDUSTRIES.items())]
+        self.region.choices = [nothing, *region_choices()]
+
+    def validate_industry(self, field: Field) -> None:
+        _one_of(field)
+
+    def validate_region(self, field: Field) -> None:
+        _one_of(field)
+
+    def validate_agree(self, field: Field) -> None:
+        if not field.data:
+            raise StopValidation(_("Agree to the Service agreement and the Privacy policy to register"))
+
+
+class ActivationForm(Form):
+    method = RadioField(_l("Activation method"), validate_choice=False)
+    workspace_name = StringField(
+        _l("Workspace name"),
+        filters=[tidy],
+        validators=[Filled(_l("Enter a name for the workspace")), AtMost(80), Printable()],
+        render_kw={"autocomplete": "off"},
+    )
+    language = RadioField(_l("Workspace language"), choices=[("en", "English"), ("zh", "简体中文")], validate_choice=False)
+    agree = BooleanField(_l("I agree to the Pay-as-you-go agreement"))
+
+    def validate_method(self, field: Field) -> None:
+        if field.data not in {value for value, *_label in field.choices or ()}:
+            raise StopValidation(_("Choose what pays for this workspace"))
+
+    def validate_language(self, field: Field) -> None:
+        if field.data not in ("en", "zh"):
+            raise StopValidation(_("Choose the language of this workspace’s templates"))
+
+    def validate_agree(self, field: Field) -> None:
+        if not field.data:
+            raise StopValidation(_("Agree to the Pay-as-you-go agreement to activate"))
+
+
+class ChoiceForm(Form):
+    """Does the buyer have a Billing Center account?"""
+
+    has_account = RadioField(
+        _l("Do you have a Billing Center account?"),
+        choices=[("no", _l("I have no Billing Center account")), ("yes", _l("I have a Billing Center account"))],
+        validate_choice=False,
+    )
+
+    def validate_has_account(self, field: Field) -> None:
+        if field.data not in ("no", "yes"):
+            raise StopValidation(_("Choose whether you have a Billing Center account"))
+
+
+def _one_of(field: Field) -> None:
+    """A choice the page offered; anything else counts as nothing said."""
+    if field.data not in {value for value, *_label in field.choices}:
+        field.data = ""

@@ -1,0 +1,156 @@
+"""Journeys: begun, found again by the browser or the account they belong to, written about."""
+
+import secrets
+from datetime import timedelta
+from typing import Any
+
+import sqlalchemy as sa
+from flask import current_app, session
+from flask_babel import get_locale
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.orm import joinedload
+
+from wizard import clock
+from wizard.accounts import sessions
+from wizard.accounts.models import Session
+from wizard.billing.models import Subscription
+from wizard.extensions import db
+from wizard.flows.models import Journey, JourneyEvent
+from wizard.i18n import language_of
+from wizard.marketplaces.models import Arrival
+
+UNPROVEN_LIFE = timedelta(hours=24)
+PROVEN_LIFE = timedelta(days=30)
+
+_LETTERS = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
+"""Crockford's base 32: no letter that can be taken for a digit when it is read out."""
+
+_WITH_FACTS = (
+    joinedload(Journey.subscription),
+    joinedload(Journey.console_account),
+    joinedload(Journey.billing_account),
+    joinedload(Journey.workspace),
+)
+
+
+def new_reference() -> str:
+    """A reference people can read out: the brand's first letters, then forty random bits."""
+    letters = [secrets.choice(_LETTERS) for _ in range(8)]
+    brand = "".join(c for c in current_app.extensions["brand"].name.upper() if c.isascii() and c.isalpha())
+    return f"{(brand + 'XX')[:2]}-{''.join(letters[:4])}-{''.join(letters[4:])}"
+
+
+def fresh(flow: str, arrival: Arrival | None = None) -> Journey:
+    """A journey that is not written yet; a GET can show its first page.
+
+    Without an arrival its coming reference waits in the signed cookie, so that a double click or a second
+    tab begins one journey.
+    """
+    if arrival is None:
+        reference = session.setdefault("coming", new_reference())
+    else:
+        reference = new_reference()
+    now = clock.now()
+    return Journey(
+        reference=reference,
+        flow=flow,
+        locale=language_of(str(get_locale())),
+        created_at=now,
+        expires_at=now + UNPROVEN_LIFE,
+        arrival_id=arrival.id if arrival else None,
+        subscription=arrival.subscription if arrival else None,
+        answers={},
+    )
+
+
+def begin(journey: Journey) -> Journey:
+    """Write a fresh journey down and give this browser its session.
+
+    If a parallel request wrote it first (same reference, same arrival), that one is returned.
+    """
+    try:
+        with db.session.begin_nested():
+            db.session.add(journey)
+    except IntegrityError:
+        same = sa.or_(Journey.reference == journey.reference, Journey.arrival_id == journey.arrival_id)
+        journey = db.session.scalars(sa.select(Journey).where(same).options(*_WITH_FACTS)).one()
+    session.pop("coming", None)
+    session["journey"] = journey.reference
+    sessions.start("journey", journey.id, label=journey.reference)
+    return journey
+
+
+def mine(reference: str, console_account_id: int | None = None) -> Journey | None:
+    """The journey of this reference if it belongs to this browser, or to the account signed in here.
+
+    One statement, with every fact a step may ask for.
+    """
+    mine_here = sessions.where_mine("journey", reference)
+    if mine_here is not None:
+        row = db.session.execute(
+            sa.select(Journey, Session)
+            .join(Session, Session.subject == Journey.id)
+            .where(mine_here, Journey.reference == reference)
+            .options(*_WITH_FACTS)
+        ).first()
+        if row is not None:
+            sessions.follow(row.Session, reference)
+            found: Journey = row.Journey
+            return found
+    if console_account_id is None:
+        return None
+    return db.session.scalar(
+        sa.select(Journey)
+        .where(Journey.reference == reference, Journey.console_account_id == console_account_id)
+        .options(*_WITH_FACTS)
+    )
+
+
+def latest_here() -> Journey | None:
+    """The journey this browser was last on, if it still may open it."""
+    reference = session.get("journey")
+    return mine(reference) if reference else None
+
+
+def unfinished_of(console_account_id: int) -> Journey | None:
+    """The newest journey an account has left before its workspace was ordered."""
+    return db.session.scalar(
+        sa.select(Journey)
+        .where(
+            Journey.console_account_id == console_account_id,
+            Journey.workspace_id.is_(None),
+            Journey.expires_at > clock.now(),
+        )
+        .order_by(Journey.id.desc())
+        .limit(1)
+        .options(*_WITH_FACTS)
+    )
+
+
+def note(journey: Journey, step: str, what: str, **detail: Any) -> None:
+    """Write down that something happened. ``detail`` must be masked and without secrets."""
+    db.session.add(
+        JourneyEvent(journey_id=journey.id, at=clock.now(), step=step, what=what, detail=detail)
+    )
+
+
+def answer(journey: Journey, **answers: Any) -> None:
+    """Keep answers by field name. Never a password or a code."""
+    journey.answers = {**journey.answers, **answers}
+
+
+def prove(journey: Journey, address: str) -> None:
+    """The address was proven: the journey lives longer, and this browser gets a new session id."""
+    journey.verified_email = address
+    journey.expires_at = clock.now() + PROVEN_LIFE
+    sessions.rotate("journey", journey.reference)
+
+
+def is_over(journey: Journey) -> bool:
+    return journey.expires_at <= clock.now() and journey.workspace_id is None
+
+
+def pay_with(journey: Journey, subscription: Subscription) -> None:
+    """From now on this purchase is what will pay."""
+    journey.subscription = subscription
+    journey.awaits = None

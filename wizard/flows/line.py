@@ -1,0 +1,121 @@
+"""The line: what exists after each step, as a row of things and what holds between them.
+
+It is read as one sentence: AWS account *pays* Billing Center account *which settles* workspace *where you
+sign in with* console account.
+"""
+
+from dataclasses import dataclass
+
+from flask import current_app
+from flask_babel import gettext as _
+
+from wizard.billing.models import ACTIVE, CloudAccount
+from wizard.billing.wording import account_number, cloud_account_kind
+from wizard.flows.models import Journey
+from wizard.sites import directory
+
+
+@dataclass(frozen=True)
+class Node:
+    """``kind``: cloud, billing, workspace, console. ``state``: exists, making, later, ended, locked.
+
+    ``accent`` says that the details speak of what this page makes.
+    """
+
+    kind: str
+    state: str
+    title: str
+    details: tuple[str, ...] = ()
+    accent: bool = False
+
+
+@dataclass(frozen=True)
+class Edge:
+    """What holds between two neighbours: ``label`` in the rail, ``short`` where the line lies."""
+
+    label: str
+    short: str
+    state: str = "dotted"
+    up: bool = False
+
+
+@dataclass(frozen=True)
+class Line:
+    nodes: tuple[Node, ...]
+    edges: tuple[Edge, ...]
+
+
+def product_title() -> str:
+    return str(current_app.extensions["brand"].product_title)
+
+
+def of_purchase(account: CloudAccount) -> Line:
+    """The line of a buyer who has just arrived: one thing exists, the rest depends on the next answer."""
+    return _join(
+        _cloud(account),
+        Node("billing", "later", _("Billing Center account"), (_("Your answer decides this"),)),
+        Node("workspace", "later", _("Workspaces"), (_("None paid by AWS yet"),)),
+    )
+
+
+def of_journey(journey: Journey, step: str) -> Line:
+    """The line of a journey as it stands on a step."""
+    nodes = [_billing(journey, step), _workspace(journey, step), _console(journey, step)]
+    if journey.subscription is not None:
+        nodes.insert(0, _cloud(journey.subscription.cloud_account))
+    elif journey.awaits is not None:
+        nodes.insert(0, Node("cloud", "later", cloud_account_kind(journey.awaits), (_("After you subscribe"),)))
+    return _join(*nodes)
+
+
+def _cloud(account: CloudAccount) -> Node:
+    details = (account_number(account.account_id), product_title())
+    return Node("cloud", "exists", cloud_account_kind(account.provider), details)
+
+
+def _billing(journey: Journey, step: str) -> Node:
+    title = _("Billing Center account")
+    if journey.billing_account is not None:
+        return Node("billing", "exists", title, (journey.billing_account.username,))
+    if step in ("activation", "subscribe"):
+        return Node("billing", "making", title, (_("Made when you activate"),), accent=True)
+    return Node("billing", "later", title, (_("Made at step %(number)s", number=3),))
+
+
+def _workspace(journey: Journey, step: str) -> Node:
+    workspace = journey.workspace
+    if workspace is None:
+        if step in ("activation", "subscribe"):
+            return Node("workspace", "making", _("Workspace"), (_("Made when you activate"),), accent=True)
+        return Node("workspace", "later", _("Workspace"), (_("Made at step %(number)s", number=3),))
+    if workspace.state != ACTIVE:
+        return Node("workspace", "making", workspace.name, (_("Being made"),), accent=True)
+    language = {"en": _("English templates"), "zh": _("Chinese templates")}[workspace.language]
+    return Node("workspace", "exists", workspace.name, (str(directory.get(workspace.site_id).label), language))
+
+
+def _console(journey: Journey, step: str) -> Node:
+    title = _("Console account")
+    account = journey.console_account
+    if account is not None:
+        site = directory.get(account.site_id).label
+        return Node("console", "exists", title, (_("%(username)s on %(site)s", username=account.username, site=site),))
+    note = {
+        "basic": _("You start it here"),
+        "code": _("Waiting for your code"),
+        "username": _("Waiting for a free name"),
+    }.get(step, _("Made when you register"))
+    return Node("console", "making", title, (note,), accent=True)
+
+
+def _join(*nodes: Node) -> Line:
+    return Line(nodes, tuple(_edge(one, other) for one, other in zip(nodes, nodes[1:], strict=False)))
+
+
+def _edge(one: Node, other: Node) -> Edge:
+    state = "solid" if one.state == other.state == "exists" else "dotted"
+    if one.kind == "cloud":
+        return Edge(_("pays"), _("pays"), state)
+    if one.kind == "billing":
+        return Edge(_("which settles"), _("settles"), state)
+    return Edge(_("where you sign in with"), _("you sign in with"), state, up=True)

@@ -1,0 +1,60 @@
+"""The Journey: one customer's walk through a flow."""
+
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import ForeignKey
+from sqlalchemy.orm import Mapped, mapped_column, relationship
+
+from wizard.accounts.models import BillingAccount, ConsoleAccount
+from wizard.billing.models import Subscription, Workspace
+from wizard.extensions import Base
+
+
+class Journey(Base):
+    """One walk: its answers and the facts it has brought about. Survives restarts, days and devices.
+
+    ``answers`` holds what was typed, by field name, and no secret; the chosen password is only ever here
+    as ``password_hash``, until an account takes it over. ``version`` makes two writers at once one writer
+    and one who is told to look again.
+    """
+
+    __tablename__ = "journeys"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    reference: Mapped[str] = mapped_column(unique=True)
+    flow: Mapped[str]
+    locale: Mapped[str]
+    version: Mapped[int] = mapped_column()
+    created_at: Mapped[datetime]
+    expires_at: Mapped[datetime]
+    arrival_id: Mapped[str | None] = mapped_column(ForeignKey("arrivals.id"), unique=True)
+    answers: Mapped[dict[str, Any]]
+    password_hash: Mapped[str | None]
+    verified_email: Mapped[str | None]
+    reserved_username: Mapped[str | None]
+    awaits: Mapped[str | None]
+    subscription_id: Mapped[int | None] = mapped_column(ForeignKey("subscriptions.id"), index=True)
+    console_account_id: Mapped[int | None] = mapped_column(ForeignKey("console_accounts.id"), index=True)
+    billing_account_id: Mapped[int | None] = mapped_column(ForeignKey("billing_accounts.id"), index=True)
+    workspace_id: Mapped[int | None] = mapped_column(ForeignKey("workspaces.id"), index=True)
+
+    subscription: Mapped[Subscription | None] = relationship()
+    console_account: Mapped[ConsoleAccount | None] = relationship()
+    billing_account: Mapped[BillingAccount | None] = relationship()
+    workspace: Mapped[Workspace | None] = relationship()
+
+    __mapper_args__ = {"version_id_col": version}  # noqa: RUF012
+
+
+class JourneyEvent(Base):
+    """Something that happened on a journey; ``detail`` is masked and holds no secret."""
+
+    __tablename__ = "journey_events"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    journey_id: Mapped[int] = mapped_column(ForeignKey("journeys.id"), index=True)
+    at: Mapped[datetime]
+    step: Mapped[str]
+    what: Mapped[str]
+    detail: Mapped[dict[str, Any]]

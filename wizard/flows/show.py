@@ -1,0 +1,278 @@
+"""What the pages of *no Billing Center account* show: forms filled with the answers, and what stands around them.
+
+Nothing here changes anything.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from flask import current_app, request, url_for
+from flask_babel import gettext as _
+
+from wizard import clock
+from wizard.accounts import directory as accounts
+from wizard.accounts import usernames
+from wizard.accounts.models import ConsoleAccount
+from wizard.billing.models import ACTIVE, AWS, BILLING_CENTER
+from wizard.billing.wording import account_number, cloud_account_name
+from wizard.brand import SiteConfig
+from wizard.flows import line
+from wizard.flows.forms import ActivationForm, BasicForm, CodeForm, CompanyForm, UsernameForm
+from wizard.flows.models import Journey
+from wizard.marketplaces import arrivals
+from wizard.marketplaces.models import Arrival
+from wizard.sites import directory as sites
+from wizard.verification import codes
+from wizard.wording import time_of_day
+
+SLOW = timedelta(minutes=5)
+"""After this long a page that waits for a site says that it takes longer than usual."""
+
+
+@dataclass(frozen=True)
+class SiteCard:
+    """A site as a choice. ``unavailable`` is the reason why it cannot be chosen, or None."""
+
+    id: str
+    name: str
+    cloud: str
+    unavailable: str | None
+
+
+def site_groups(method: str | None = None) -> list[tuple[str, list[SiteCard]]]:
+    """The sites under their headings; those that cannot be paid by ``method`` say so."""
+    titles = {"mainland": _("Mainland China"), "elsewhere": _("Everywhere else")}
+    groups: dict[str, list[SiteCard]] = {}
+    for site in sites.all_sites():
+        reason = None if method is None or sites.allows(site, method) else _("AWS cannot pay here")
+        groups.setdefault(site.group, []).append(SiteCard(site.id, str(site.name), str(site.cloud), reason))
+    return [(titles[key] if len(groups) > 1 else "", cards) for key, cards in groups.items()]
+
+
+def site_choices(method: str | None = None) -> list[tuple[str, str]]:
+    return [(s.id, str(s.label)) for s in sites.all_sites() if method is None or sites.allows(s, method)]
+
+
+def purchase(journey: Journey) -> str | None:
+    """What was bought, in one line that stays in sight."""
+    if journey.subscription is None:
+        return None
+    return f"{cloud_account_name(journey.subscription.cloud_account)} · {line.product_title()}"
+
+
+def _paying(journey: Journey) -> str | None:
+    return journey.subscription.provider if journey.subscription else None
+
+
+# Basic information and its code -----------------------------------------------------------------------------
+
+
+def basic_form(journey: Journey) -> BasicForm:
+    form = BasicForm(data={**journey.answers})
+    form.site.choices = site_choices(_paying(journey))
+    form.keeps_password = journey.password_hash is not None
+    return form
+
+
+def basic(journey: Journey, form: BasicForm) -> dict[str, Any]:
+    return {"site_groups": site_groups(_paying(journey)), "keeps_password": form.keeps_password}
+
+
+def code(journey: Journey, _form: CodeForm) -> dict[str, Any]:
+    challenge = codes.live("register", journey.reference)
+    return {
+        "email": journey.answers.get("email", ""),
+        "sent_at": challenge.sent_at if challenge else None,
+        "minutes": int(codes.LIFE.total_seconds() // 60),
+        "tries_left": codes.TRIES - challenge.attempts if challenge else 0,
+        "dead": challenge is None or codes.is_dead(challenge),
+        "expired": challenge is not None and codes.is_expired(challenge),
+        "resend_wait": codes.wait_of(challenge) if challenge and not codes.is_dead(challenge) else 0,
+        "resend_url": url_for("flows.action", reference=journey.reference, key="code", name="resend"),
+        "change_url": url_for("flows.step", reference=journey.reference, key="basic"),
+    }
+
+
+def code_refused(reason: codes.CodeRefused) -> str:
+    """What somebody is told whose code was not accepted."""
+    if isinstance(reason, codes.CodeExpired):
+        return _("This code is older than 10 minutes. Send a new one and enter that")
+    if isinstance(reason, codes.WrongCode):
+        left = reason.tries_left
+        if left == 1:
+            return _("That is not the newest code. Check the email; you have 1 try left")
+        return _("That is not the newest code. Check the email; you have %(count)s tries left", count=left)
+    return _("Five codes were wrong, so this one no longer works. Send a new code")
+
+
+def too_many_mails(until: datetime) -> str:
+    when = time_of_day(until)
+    return _("This address has had all the codes we send in a while. Try again at %(time)s", time=when)
+
+
+def try_again_at(until: datetime) -> str:
+    return _("That was tried too often. Try again at %(time)s", time=time_of_day(until))
+
+
+def about_mail(journey: Journey, site_id: str) -> dict[str, Any]:
+    """What a code's mail says besides the code, in the journey's language."""
+    site = sites.get(site_id)
+    paid_by = None
+    if journey.subscription is not None:
+        number = journey.subscription.cloud_account.account_id
+        paid_by = _("AWS account ending %(digits)s", digits=number[-4:])
+    label = site.label.in_(journey.locale)
+    return {
+        "site_id": site_id,
+        "site": label,
+        "what_for": _("A new console account on %(site)s", site=label),
+        "paid_by": paid_by,
+        "reference": journey.reference,
+        "sign_in_url": _sign_in_url(site),
+    }
+
+
+# Username and company ---------------------------------------------------------------------------------------
+
+
+def username_form(journey: Journey) -> UsernameForm:
+    return UsernameForm()
+
+
+def username(journey: Journey, _form: UsernameForm) -> dict[str, Any]:
+    wanted = journey.answers.get("username", "")
+    return {"taken": wanted, "suggestions": usernames.suggestions(journey.answers.get("site", ""), wanted)}
+
+
+def company_form(journey: Journey) -> CompanyForm:
+    return CompanyForm(data={**journey.answers})
+
+
+def company(_journey: Journey, form: CompanyForm) -> dict[str, Any]:
+    optional = (form.industry, form.region, form.description, form.contact_name)
+    return {"more_open": any(field.data or field.errors for field in optional)}
+
+
+def account_created(journey: Journey, account: ConsoleAccount) -> dict[str, Any]:
+    """The outbox's payload of the mail that says an account exists and what comes next."""
+    site = sites.get(account.site_id)
+    return {
+        "to": account.email,
+        "name": "account_created",
+        "locale": journey.locale,
+        "context": {
+            "username": account.username,
+            "site": site.label.in_(journey.locale),
+            "next_url": _sign_in_url(site),
+            "reference": journey.reference,
+        },
+    }
+
+
+def _sign_in_url(site: SiteConfig) -> str:
+    return f"{current_app.config['PUBLIC_URL']}/sign-in?site={site.id}"
+
+
+# Activation -------------------------------------------------------------------------------------------------
+
+
+def activation_form(journey: Journey) -> ActivationForm:
+    form = ActivationForm(data={**journey.answers})
+    if journey.subscription is not None:
+        del form.method
+    else:
+        form.method.choices = [(m["value"], m["title"]) for m in methods(journey)]
+    return form
+
+
+def methods(journey: Journey) -> list[dict[str, str]]:
+    """The activation methods the site of the new workspace allows, its default first."""
+    site = sites.get(journey.answers["site"])
+    known = {
+        AWS: (_("AWS Marketplace"), _("You subscribe at AWS on the next page and come straight back here.")),
+        BILLING_CENTER: (_("Billing Center account"), _("From its vouchers, prepaid cards or balance.")),
+    }
+    allowed = [m for m in site.settlement if m in known]
+    allowed.sort(key=lambda m: m != site.default_settlement)
+    return [{"value": m, "title": known[m][0], "hint": known[m][1]} for m in allowed]
+
+
+def activation(journey: Journey, form: ActivationForm) -> dict[str, Any]:
+    owner = journey.console_account
+    assert owner is not None
+    own = accounts.billing_account_of(owner.email)
+    account = journey.subscription.cloud_account if journey.subscription else None
+    return {
+        "arrived": account is not None,
+        "account_number": account_number(account.account_id) if account else None,
+        "product": line.product_title(),
+        "site": sites.get(owner.site_id),
+        "own_billing_account": own.username if own else None,
+        "username": owner.username,
+        "methods": [] if account else methods(journey),
+    }
+
+
+def marketplace_url() -> str:
+    """Where a buyer finds the product at AWS."""
+    listing: str = current_app.extensions["marketplaces"][AWS].listing.url
+    return listing
+
+
+def arrival_here() -> Arrival | None:
+    """The arrival this address names, if this browser holds its claim."""
+    arrival, _older = arrivals.claimed_here(request.args.get("arrival", ""))
+    return arrival
+
+
+def subscribe(journey: Journey, _form: Any) -> dict[str, Any]:
+    arrival = arrival_here()
+    account = arrival.subscription.cloud_account if arrival else None
+    return {
+        "marketplace_url": marketplace_url(),
+        "arrival": arrival,
+        "account_number": account_number(account.account_id) if account else None,
+        "product": line.product_title(),
+        "workspace_name": journey.answers.get("workspace_name", ""),
+    }
+
+
+# Being made, and made ---------------------------------------------------------------------------------------
+
+
+def making(journey: Journey, _form: Any) -> dict[str, Any]:
+    workspace = journey.workspace
+    assert workspace is not None
+    made = workspace.state == ACTIVE
+    slow = not made and workspace.created_at < clock.now() - SLOW
+    place = sites.get(workspace.site_id).label
+    rows = [
+        {"text": _("Billing Center account"), "state": "made"},
+        {
+            "text": _("%(workspace)s on %(site)s", workspace=workspace.name, site=place),
+            "state": "made" if made else "stuck" if slow else "being_made",
+        },
+        {"text": _("Settled by %(payer)s", payer=payer(journey)), "state": "made" if made else "next"},
+    ]
+    look_url = url_for("flows.step", reference=journey.reference, key="making")
+    return {"rows": rows, "checked_at": clock.now(), "look_url": look_url}
+
+
+def payer(journey: Journey) -> str:
+    if journey.subscription is not None:
+        return cloud_account_name(journey.subscription.cloud_account)
+    assert journey.billing_account is not None
+    return _("Billing Center account %(username)s", username=journey.billing_account.username)
+
+
+def success(journey: Journey, _form: Any) -> dict[str, Any]:
+    workspace, account = journey.workspace, journey.console_account
+    assert workspace is not None
+    assert account is not None
+    return {
+        "workspace_name": workspace.name,
+        "paid_by": payer(journey),
+        "sign_in_url": url_for("console.sign_in", site=workspace.site_id),
+        "username": account.username,
+    }

@@ -1,0 +1,230 @@
+"""The wizard's pages. A view loads the journey, guards the step, checks the form, calls one verb, redirects."""
+
+from typing import Any
+
+from flask import Blueprint, abort, redirect, render_template, request, session, url_for
+from flask.typing import ResponseReturnValue
+from sqlalchemy.orm.exc import StaleDataError
+
+from wizard.accounts import identity
+from wizard.billing.wording import account_number
+from wizard.extensions import db
+from wizard.flows import arrival as arrivals
+from wizard.flows import journeys, line, show
+from wizard.flows.engine import Step, Walk
+from wizard.flows.forms import ChoiceForm
+from wizard.flows.models import Journey
+from wizard.flows.no_billing_account import FLOW
+from wizard.flows.pages import Page
+from wizard.flows.refusals import Refused
+from wizard.forms import Button, Form
+from wizard.limits import limited
+from wizard.marketplaces.models import Arrival
+
+bp = Blueprint("flows", __name__)
+
+FLOWS = {FLOW.key: FLOW}
+
+
+@bp.get("/")
+def home() -> str:
+    return render_template("home.html")
+
+
+# Arrival ----------------------------------------------------------------------------------------------------
+
+
+@bp.route("/arrive/<arrival_id>", methods=["GET", "POST"])
+@limited("start")
+def arrive(arrival_id: str) -> ResponseReturnValue:
+    """Where a landing leads: onwards, or the question whether there is a Billing Center account."""
+    lead = arrivals.lead_of(arrival_id, identity.console_account_id())
+    if lead.problem:
+        return _problem(lead.problem)
+    if lead.journey:
+        return _to_current(lead.journey, arrival=arrival_id if lead.to_confirm else None)
+    if lead.older:
+        return redirect(url_for(".arrive", arrival_id=lead.older.id), 303)
+    assert lead.arrival is not None
+    form = ChoiceForm()
+    if form.validate_on_submit():
+        if form.has_account.data == "yes":
+            return redirect(url_for(".bind", arrival=arrival_id), 303)
+        return _to_current(arrivals.begin(lead.arrival, FLOW.key))
+    return _choice(lead.arrival, form)
+
+
+def _choice(arrival: Arrival, form: ChoiceForm) -> ResponseReturnValue:
+    account = arrival.subscription.cloud_account
+    page = render_template(
+        "arrivals/choice.html",
+        form=form,
+        account_number=account_number(account.account_id),
+        product=line.product_title(),
+        line=line.of_purchase(account),
+        action_url=url_for(".arrive", arrival_id=arrival.id),
+    )
+    return page, _status(form)
+
+
+@bp.get("/bind")
+def bind() -> str:
+    """Binding an existing Billing Center account; until it is open here, how to get it done."""
+    arrival = show.arrival_here()
+    back = url_for(".arrive", arrival_id=arrival.id) if arrival else url_for(".home")
+    account = arrival.subscription.cloud_account if arrival else None
+    return render_template(
+        "flows/existing.html", back_url=back, account_number=account_number(account.account_id) if account else None
+    )
+
+
+# Journeys ---------------------------------------------------------------------------------------------------
+
+
+@bp.route("/register", methods=["GET", "POST"])
+@limited("start")
+def register() -> ResponseReturnValue:
+    """The front door without a marketplace: goes on where this browser stopped, or begins."""
+    journey = journeys.latest_here()
+    if journey is not None and not journeys.is_over(journey) and journey.workspace_id is None:
+        return _to_current(journey)
+    return _show(journeys.fresh(FLOW.key), FLOW.step("basic"))
+
+
+@bp.post("/register/again")
+def register_again() -> ResponseReturnValue:
+    """Leave the journey this browser is on, and begin a new one."""
+    if Button().validate_on_submit():
+        session.pop("journey", None)
+    return redirect(url_for(".register"), 303)
+
+
+@bp.route("/journeys/<reference>/<key>", methods=["GET", "POST"])
+@limited("code")
+def step(reference: str, key: str) -> ResponseReturnValue:
+    """One step of a journey."""
+    journey = _mine(reference)
+    if journeys.is_over(journey):
+        return _problem("gone")
+    if elsewhere := _walk(journey, key).guard(key):
+        return _to(journey, elsewhere)
+    return _show(journey, FLOW.step(key))
+
+
+@bp.post("/journeys/<reference>/<key>/<name>")
+@limited("code")
+def action(reference: str, key: str, name: str) -> ResponseReturnValue:
+    """A lone button of a step's page."""
+    journey = _mine(reference)
+    if elsewhere := _walk(journey, key).guard(key):
+        return _to(journey, elsewhere)
+    page: Page = FLOW.step(key).page
+    if name not in page.actions:
+        abort(404)
+    form = Button()
+    if form.validate_on_submit():
+        try:
+            page.actions[name](journey)
+        except Refused as refusal:
+            return _render(journey, FLOW.step(key), page.form(journey), problem=refusal.message), 422
+    return _to(journey, FLOW.step(key))
+
+
+@bp.get("/journeys/<reference>")
+def resume(reference: str) -> ResponseReturnValue:
+    """Wherever this journey stands."""
+    return _to_current(_mine(reference))
+
+
+def _show(journey: Journey, step: Step[Journey]) -> ResponseReturnValue:
+    """Show a step's page, or act on what was sent and lead on to the next."""
+    page: Page = step.page
+    form = page.form(journey)
+    if not form.validate_on_submit():
+        return _render(journey, step, form), _status(form)
+    try:
+        if journey.id is None:
+            journey = journeys.begin(journey)
+            if journey.answers:
+                # A double click or a second tab began this very journey a moment ago.
+                return _to_current(journey)
+        page.submit(journey, form)
+        db.session.flush()
+    except Refused as refusal:
+        _put(refusal, form)
+        return _render(journey, step, form), 422
+    except StaleDataError:
+        # Another tab or a second click changed the journey first: look again at what is true now.
+        db.session.rollback()
+        journey = _mine(journey.reference)
+    return _to_current(journey)
+
+
+def _put(refusal: Refused, form: Form) -> None:
+    """Show a refusal where its field is, or above the form."""
+    field = form[refusal.field] if refusal.field in form else None
+    if field is None:
+        form.form_errors.append(refusal.message)
+    else:
+        field.errors = [*field.errors, refusal.message]
+
+
+def _render(journey: Journey, step: Step[Journey], form: Form, **more: Any) -> str:
+    page: Page = step.page
+    walk = Walk(FLOWS[journey.flow], journey)
+    back = walk.back(step.key) if journey.id else None
+    values = {
+        "form": form,
+        "resend_form": form,
+        "progress": walk.progress(step.key),
+        "line": line.of_journey(journey, step.key),
+        "purchase": show.purchase(journey),
+        "reference": journey.reference,
+        "back_url": _url(journey, back) if back else None,
+        "action_url": request.full_path.rstrip("?") if request.method == "GET" else _url(journey, step),
+        **page.context(journey, form),
+        **more,
+    }
+    return render_template(page.template, **values)
+
+
+def _mine(reference: str) -> Journey:
+    """This browser's or this account's journey; 404 for anybody else's."""
+    journey = journeys.mine(reference, identity.console_account_id())
+    if journey is None:
+        abort(404, "journey")
+    return journey
+
+
+def _walk(journey: Journey, key: str) -> Walk[Journey]:
+    flow = FLOWS[journey.flow]
+    if key not in {step.key for step in flow.steps}:
+        abort(404)
+    return Walk(flow, journey)
+
+
+def _to_current(journey: Journey, **args: str | None) -> ResponseReturnValue:
+    return _to(journey, Walk(FLOWS[journey.flow], journey).current, **args)
+
+
+def _to(journey: Journey, step: Step[Journey], **args: str | None) -> ResponseReturnValue:
+    return redirect(_url(journey, step, **args), 303)
+
+
+def _url(journey: Journey, step: Step[Journey], **args: str | None) -> str:
+    if journey.id is None:
+        return url_for(".register")
+    return url_for(".step", reference=journey.reference, key=step.key, **args)
+
+
+def _status(form: Form) -> int:
+    return 422 if form.errors or form.form_errors else 200
+
+
+def _problem(kind: str) -> ResponseReturnValue:
+    status = {"elsewhere": 404, "gone": 410}.get(kind, 200)
+    marketplace_url = show.marketplace_url()
+    page = render_template(
+        "arrivals/problem.html", kind=kind, marketplace_url=marketplace_url, sign_in_url=url_for("console.sign_in")
+    )
+    return page, status

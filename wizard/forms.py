@@ -1,0 +1,73 @@
+"""The form every POST goes through, and the checks several rooms share.
+
+A form is where a request shows that it is meant: its CSRF token is checked together with its fields, so a
+page that was open too long comes back with everything that was typed, instead of an error page.
+"""
+
+import re
+import unicodedata
+from typing import Any
+
+from flask_babel import gettext as _
+from flask_wtf import FlaskForm
+from wtforms import Field
+from wtforms.validators import StopValidation
+
+from wizard.transactions import genuine
+
+_UNSEEN = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u200b\u200e\u200f\u2028-\u202e\u2060\u2066-\u2069\ufeff\ufffd]")
+"""Control characters, bidirectional overrides and other marks nobody sees and nobody means to type."""
+
+
+class Form(FlaskForm):
+    """A form with a CSRF token; every view that takes a POST uses one, a lone button included."""
+
+    def validate(self, extra_validators: Any = None) -> bool:
+        valid = bool(super().validate(extra_validators))
+        token = self._fields.get("csrf_token")
+        genuine(not (token and token.errors))
+        if token and token.errors:
+            token.errors = ()
+            self.form_errors.append(_("This page was open too long. Check your answers and send them again"))
+        return valid
+
+
+class Button(Form):
+    """A form of one button."""
+
+
+def tidy(text: str | None) -> str | None:
+    """Trim, and give one spelling to characters that have several (Unicode NFC)."""
+    return unicodedata.normalize("NFC", text).strip() if isinstance(text, str) else text
+
+
+class Filled:
+    """The field holds something."""
+
+    def __init__(self, message: Any) -> None:
+        self.message = message
+
+    def __call__(self, form: Any, field: Field) -> None:
+        if not field.data:
+            raise StopValidation(str(self.message))
+
+
+class Printable:
+    """Nothing in the text is invisible."""
+
+    def __call__(self, form: Any, field: Field) -> None:
+        text = field.data or ""
+        if _UNSEEN.search(text):
+            field.data = _UNSEEN.sub("", text)
+            raise StopValidation(_("We took out characters that cannot be shown. Check what is left"))
+
+
+class AtMost:
+    """No more than so many characters."""
+
+    def __init__(self, most: int) -> None:
+        self.most = most
+
+    def __call__(self, form: Any, field: Field) -> None:
+        if len(field.data or "") > self.most:
+            raise StopValidation(_("Use at most %(count)s characters", count=self.most))

@@ -1,0 +1,165 @@
+"""Rate limits, counted in our own database so that every process counts together.
+
+The ``limits`` package has no SQL storage; this is a small one: a fixed window per key, counted by one
+upsert. Where the request already has a transaction open the count belongs to it (and is committed even
+when the answer is a refusal); otherwise it takes a short transaction of its own, so that a limit kept
+before the view holds no lock while a password is hashed.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+
+import sqlalchemy as sa
+from flask import Flask, current_app, request
+from flask_limiter import Limiter
+from limits import RateLimitItem, parse_many
+from limits.storage import Storage
+from limits.strategies import FixedWindowRateLimiter
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.orm import Mapped, mapped_column
+
+from wizard import clock
+from wizard.extensions import Base, db
+
+ROADS = {
+    "start": "60 per hour",
+    "code": "120 per hour",
+    "landing": "120 per hour",
+    "sign_in": "60 per 5 minutes",
+    "username": "20 per hour",
+}
+"""Per client address and kind of request. Only POSTs count. Under the sandbox each is a thousand times looser."""
+
+ADDRESS_MAILS = "5 per hour; 10 per day"
+"""Code mails to one address."""
+
+ACCOUNT_FAILURES = "10 per 5 minutes"
+"""Failed sign-ins to one name, known or not."""
+
+
+class RateLimit(Base):
+    """One window of one key. ``count`` hits since the window began; it ends at ``expires_at``."""
+
+    __tablename__ = "rate_limits"
+
+    key: Mapped[str] = mapped_column(primary_key=True)
+    count: Mapped[int]
+    expires_at: Mapped[datetime] = mapped_column(index=True)
+
+
+class DatabaseStorage(Storage):
+    """A ``limits`` storage over the product's database (fixed windows only)."""
+
+    STORAGE_SCHEME = ["wizard-db"]  # noqa: RUF012  the base class reads a list
+
+    @property
+    def base_exceptions(self) -> type[Exception]:
+        return sa.exc.SQLAlchemyError
+
+    def incr(self, key: str, expiry: int, amount: int = 1) -> int:
+        now = clock.now()
+        with _connection() as connection:
+            insert = (postgresql if connection.dialect.name == "postgresql" else sqlite).insert(RateLimit)
+            ended = RateLimit.expires_at <= now
+            statement = insert.values(key=key, count=amount, expires_at=now + timedelta(seconds=expiry))
+            statement = statement.on_conflict_do_update(
+                index_elements=["key"],
+                set_={
+                    "count": sa.case((ended, amount), else_=RateLimit.count + amount),
+                    "expires_at": sa.case((ended, statement.excluded.expires_at), else_=RateLimit.expires_at),
+                },
+            ).returning(RateLimit.count)
+            return int(connection.execute(statement).scalar_one())
+
+    def _live(self, key: str) -> tuple[int, datetime] | None:
+        with _connection() as connection:
+            row = connection.execute(
+                sa.select(RateLimit.count, RateLimit.expires_at).where(
+                    RateLimit.key == key, RateLimit.expires_at > clock.now()
+                )
+            ).first()
+        return (row.count, row.expires_at) if row else None
+
+    def get(self, key: str) -> int:
+        row = self._live(key)
+        return row[0] if row else 0
+
+    def get_expiry(self, key: str) -> float:
+        row = self._live(key)
+        return (row[1] if row else clock.now()).timestamp()
+
+    def check(self) -> bool:
+        return True
+
+    def reset(self) -> int | None:
+        with _connection() as connection:
+            return connection.execute(sa.delete(RateLimit)).rowcount
+
+    def clear(self, key: str) -> None:
+        with _connection() as connection:
+            connection.execute(sa.delete(RateLimit).where(RateLimit.key == key))
+
+
+@contextmanager
+def _connection() -> Iterator[sa.Connection]:
+    if db.session().in_transaction():
+        yield db.session.connection()
+    else:
+        with db.engine.begin() as connection:
+            yield connection
+
+
+class LimitReached(Exception):
+    """Too many of something. ``until`` is when the window that refused it ends (aware UTC)."""
+
+    def __init__(self, until: datetime) -> None:
+        super().__init__(f"until {until.isoformat()}")
+        self.until = until
+
+
+def hit(limit: str, *names: str) -> None:
+    """Count one against each window of ``limit`` ("5 per hour; 10 per day") under these names.
+
+    Raises :class:`LimitReached` with the end of the longest window that refused.
+    """
+    if not current_app.config["RATELIMIT_ENABLED"]:
+        return
+    strategy = FixedWindowRateLimiter(DatabaseStorage())
+    refused = [item for item in parse_many(limit) if not strategy.hit(item, *names)]
+    if refused:
+        raise LimitReached(max(_ends(strategy, item, names) for item in refused))
+
+
+def clear(limit: str, *names: str) -> None:
+    """Forget what was counted under these names (a success ends a run of failures)."""
+    storage = DatabaseStorage()
+    for item in parse_many(limit):
+        storage.clear(item.key_for(*names))
+
+
+def _ends(strategy: FixedWindowRateLimiter, item: RateLimitItem, names: tuple[str, ...]) -> datetime:
+    return datetime.fromtimestamp(strategy.get_window_stats(item, *names).reset_time, UTC)
+
+
+def _client_address() -> str:
+    return request.remote_addr or "unknown"
+
+
+limiter = Limiter(key_func=_client_address, storage_uri="wizard-db://", strategy="fixed-window", headers_enabled=False)
+
+
+def road(name: str) -> str:
+    """The limit of one kind of request for one client address, as this installation has it."""
+    count, _, window = ROADS[name].partition(" per ")
+    factor = 1000 if current_app.config["SANDBOX"] else 1
+    return f"{int(count) * factor} per {window}"
+
+
+def limited(name: str):  # type: ignore[no-untyped-def]  # the decorator's type is Flask-Limiter's own
+    """Decorate a view: its POSTs count against the road of this name."""
+    return limiter.shared_limit(lambda: road(name), scope=name, methods=["POST"])
+
+
+def init_limits(app: Flask) -> None:
+    limiter.init_app(app)

@@ -1,0 +1,1 @@
+"""Room: one protocol, one module per cloud; arrivals and the doors marketplaces use."""

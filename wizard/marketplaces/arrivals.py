@@ -1,0 +1,91 @@
+"""The Arrival row: written at a landing, shown again only to the browser that landed.
+
+Every POST of a token makes an arrival of its own with a claim cookie named after it. A token that was
+resolved before is not resolved again; but another browser that brings it gets its own, empty, arrival.
+"""
+
+import hashlib
+import hmac
+import secrets
+from datetime import timedelta
+
+import sqlalchemy as sa
+from flask import request
+
+from wizard import clock
+from wizard.accounts import sessions
+from wizard.billing.models import Subscription
+from wizard.extensions import db
+from wizard.marketplaces.models import Arrival
+
+LIFE = timedelta(hours=4)
+"""As long as AWS lets a token live at most; whoever comes later fetches a new link there."""
+
+_MOST_CLAIMS = 20
+
+
+def hash_of(token: str) -> str:
+    return hashlib.sha256(token.encode()).hexdigest()
+
+
+def resolved_before(marketplace: str, token: str) -> Subscription | None:
+    """What a token proved when it was first brought, while that answer is fresh enough to reuse."""
+    arrival = db.session.scalar(
+        sa.select(Arrival)
+        .where(
+            Arrival.token_hash == hash_of(token),
+            Arrival.marketplace == marketplace,
+            Arrival.created_at > clock.now() - LIFE,
+        )
+        .order_by(Arrival.created_at)
+        .limit(1)
+    )
+    return arrival.subscription if arrival else None
+
+
+def land(marketplace: str, token: str, subscription: Subscription) -> Arrival:
+    """Write a landing down and give the browser its claim."""
+    claim = secrets.token_urlsafe(24)
+    now = clock.now()
+    arrival = Arrival(
+        id=secrets.token_urlsafe(12),
+        marketplace=marketplace,
+        token_hash=hash_of(token),
+        claim_hash=hash_of(claim),
+        subscription_id=subscription.id,
+        created_at=now,
+        expires_at=now + LIFE,
+    )
+    db.session.add(arrival)
+    db.session.flush()
+    sessions.set_cookie(_cookie(arrival.id), claim, int(LIFE.total_seconds()))
+    return arrival
+
+
+def claimed_here(arrival_id: str) -> tuple[Arrival | None, list[Arrival]]:
+    """``(this arrival, older ones of the same token)``, each only if this browser holds its claim.
+
+    One statement however many claims the browser brought.
+    """
+    prefix = _cookie("")
+    brought = {name.removeprefix(prefix): claim for name, claim in request.cookies.items() if name.startswith(prefix)}
+    if arrival_id not in brought:
+        return None, []
+    wanted = [arrival_id, *[i for i in brought if i != arrival_id][:_MOST_CLAIMS]]
+    rows = db.session.scalars(sa.select(Arrival).where(Arrival.id.in_(wanted)).order_by(Arrival.created_at))
+    mine = [a for a in rows if hmac.compare_digest(a.claim_hash, hash_of(brought[a.id]))]
+    this = next((a for a in mine if a.id == arrival_id), None)
+    if this is None:
+        return None, []
+    older = [a for a in mine if a.token_hash == this.token_hash and a.created_at < this.created_at]
+    return this, older
+
+
+def is_over(arrival: Arrival) -> bool:
+    return arrival.expires_at <= clock.now()
+
+
+def _cookie(arrival_id: str) -> str:
+    return sessions.cookie_name("claim", arrival_id) if arrival_id else sessions.cookie_name("claim") + "-"
+
+

@@ -1,0 +1,29 @@
+"""Arrivals: landings from a marketplace."""
+
+from datetime import datetime
+
+from sqlalchemy import ForeignKey
+from sqlalchemy.orm import Mapped, mapped_column, relationship
+
+from wizard.billing.models import Subscription
+from wizard.extensions import Base
+
+
+class Arrival(Base):
+    """One landing: what was proven, for which browser, until when.
+
+    ``token_hash`` recognises a token that was resolved before; the token itself is kept nowhere.
+    ``claim_hash`` belongs to the claim cookie of the one browser that landed.
+    """
+
+    __tablename__ = "arrivals"
+
+    id: Mapped[str] = mapped_column(primary_key=True)
+    marketplace: Mapped[str]
+    token_hash: Mapped[str] = mapped_column(index=True)
+    claim_hash: Mapped[str]
+    subscription_id: Mapped[int] = mapped_column(ForeignKey("subscriptions.id"), index=True)
+    created_at: Mapped[datetime]
+    expires_at: Mapped[datetime]
+
+    subscription: Mapped[Subscription] = relationship(lazy="joined", innerjoin=True)

@@ -1,0 +1,151 @@
+"""Side effects that must happen: written with the change, done after it, retried until they are.
+
+No library enqueues inside our own SQLAlchemy transaction on both SQLite and PostgreSQL, so this is one
+table and two verbs (see docs/decisions/0003-outbox.md). A handler is a function of ``(payload, entry_id)``
+that runs outside any transaction, may be called more than once for one entry, and raises to be called
+again later.
+"""
+
+import logging
+import uuid
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Any
+
+import sqlalchemy as sa
+from flask import Flask, current_app
+from sqlalchemy.dialects import postgresql, sqlite
+
+from wizard import clock
+from wizard.extensions import db
+from wizard.outbox.models import OutboxEntry, WorkerBeat
+
+Handler = Callable[[dict[str, Any], int], None]
+
+LADDER = tuple(timedelta(seconds=s) for s in (5, 15, 30, 60, 120, 300, 900, 1800, 3600, 7200))
+"""Waits between attempts; after the last one the entry is dead."""
+
+LEASE = timedelta(seconds=60)
+"""How long a worker may hold an entry before another takes it for dead."""
+
+BEAT_EVERY = timedelta(seconds=5)
+BEAT_LOST = timedelta(seconds=30)
+
+log = logging.getLogger("wizard.outbox")
+
+
+class NoLongerNeeded(Exception):
+    """Raised by a handler whose work has become pointless (the code it would mail has expired)."""
+
+
+def register(app: Flask, handlers: dict[str, Handler]) -> None:
+    """Tell an app who does what. Called by ``create_app`` only."""
+    app.extensions.setdefault("outbox", {}).update(handlers)
+
+
+def enqueue(kind: str, payload: dict[str, Any], key: str | None = None) -> None:
+    """Write a side effect into the present transaction. The same ``key`` twice is one entry."""
+    now = clock.now()
+    values = {
+        "kind": kind,
+        "payload": payload,
+        "dedupe_key": key,
+        "created_at": now,
+        "run_after": now,
+        "attempts": 0,
+    }
+    dialect = postgresql if db.engine.dialect.name == "postgresql" else sqlite
+    db.session.execute(dialect.insert(OutboxEntry).values(**values).on_conflict_do_nothing())
+
+
+def run_due(owner: str, most: int = 50) -> int:
+    """Do what is due, oldest first, at most ``most`` entries. Returns how many were attempted."""
+    now = clock.now()
+    due = (
+        sa.select(OutboxEntry.id)
+        .where(*_waiting(now))
+        .order_by(OutboxEntry.run_after, OutboxEntry.id)
+        .limit(most)
+    )
+    ids = list(db.session.scalars(due))
+    db.session.commit()
+    return sum(_attempt(entry_id, owner) for entry_id in ids)
+
+
+def _waiting(now: Any) -> tuple[sa.ColumnElement[bool], ...]:
+    return (
+        OutboxEntry.done_at.is_(None),
+        OutboxEntry.dead_at.is_(None),
+        OutboxEntry.run_after <= now,
+        sa.or_(OutboxEntry.lease_until.is_(None), OutboxEntry.lease_until < now),
+    )
+
+
+def _attempt(entry_id: int, owner: str) -> int:
+    """Claim one entry, do it outside the transaction, write down how it went."""
+    entry = _claim(entry_id, owner)
+    if entry is None:
+        return 0
+    try:
+        handler = current_app.extensions["outbox"][entry.kind]
+        handler(entry.payload, entry.id)
+    except NoLongerNeeded as reason:
+        db.session.rollback()
+        _finish(entry, done_at=clock.now(), last_error=f"no longer needed: {reason}")
+    except Exception as error:
+        db.session.rollback()
+        log.warning("outbox entry failed", extra={"entry": entry.id, "kind": entry.kind}, exc_info=True)
+        _retry_or_give_up(entry, f"{type(error).__name__}: {error}"[:500])
+    else:
+        # What the handler wrote after its network call becomes true together with "done".
+        _finish(entry, done_at=clock.now(), last_error=None)
+    return 1
+
+
+def _claim(entry_id: int, owner: str) -> OutboxEntry | None:
+    now = clock.now()
+    token = f"{owner}:{uuid.uuid4().hex[:8]}"
+    claimed = db.session.execute(
+        sa.update(OutboxEntry)
+        .where(OutboxEntry.id == entry_id, *_waiting(now))
+        .values(lease_owner=token, lease_until=now + LEASE, attempts=OutboxEntry.attempts + 1)
+    )
+    entry = None
+    if claimed.rowcount == 1:  # type: ignore[attr-defined]
+        entry = db.session.get(OutboxEntry, entry_id, populate_existing=True)
+        db.session.expunge_all()
+    db.session.commit()
+    return entry
+
+
+def _finish(entry: OutboxEntry, **values: Any) -> None:
+    """Write the outcome, unless the lease was lost to another worker meanwhile."""
+    db.session.execute(
+        sa.update(OutboxEntry)
+        .where(OutboxEntry.id == entry.id, OutboxEntry.lease_owner == entry.lease_owner)
+        .values(lease_owner=None, lease_until=None, **values)
+    )
+    db.session.commit()
+
+
+def _retry_or_give_up(entry: OutboxEntry, error: str) -> None:
+    if entry.attempts > len(LADDER):
+        log.error("outbox entry given up", extra={"entry": entry.id, "kind": entry.kind, "alert": "dead_letter"})
+        _finish(entry, dead_at=clock.now(), last_error=error)
+    else:
+        _finish(entry, run_after=clock.now() + LADDER[entry.attempts - 1], last_error=error)
+
+
+def beat(name: str) -> None:
+    """Say that the worker of this name lives."""
+    dialect = postgresql if db.engine.dialect.name == "postgresql" else sqlite
+    statement = dialect.insert(WorkerBeat).values(name=name, at=clock.now())
+    db.session.execute(statement.on_conflict_do_update(index_elements=["name"], set_={"at": statement.excluded.at}))
+    db.session.execute(sa.delete(WorkerBeat).where(WorkerBeat.at < clock.now() - timedelta(hours=1)))
+    db.session.commit()
+
+
+def worker_lives() -> bool:
+    """Whether any worker has shown itself lately."""
+    newest = db.session.scalar(sa.select(sa.func.max(WorkerBeat.at)))
+    return newest is not None and newest > clock.now() - BEAT_LOST

@@ -1,0 +1,159 @@
+"""What every page has: security headers, the brand and language in its templates, the stylesheet and script."""
+
+import hashlib
+import logging
+from http import HTTPStatus
+from pathlib import Path
+from typing import Any
+
+from flask import Flask, Response, abort, current_app, g, render_template, request, url_for
+from flask.typing import ResponseReturnValue
+from flask_babel import get_locale
+from flask_babel import gettext as _
+from sqlalchemy.exc import InterfaceError, OperationalError
+from werkzeug.exceptions import HTTPException
+
+from wizard import wording
+from wizard.billing.wording import account_number
+from wizard.brand import Brand, stylesheet
+from wizard.i18n import language_of, other_language
+
+CSP = (
+    "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self' data:; connect-src 'self'; "
+    "form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+)
+HEADERS = {
+    "Content-Security-Policy": CSP,
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "same-origin",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Permissions-Policy": "camera=(), geolocation=(), microphone=(), payment=()",
+}
+_FOREVER = "public, max-age=31536000, immutable"
+
+log = logging.getLogger("wizard.pages")
+
+
+def init_pages(app: Flask, brand: Brand) -> None:
+    _serve_assets(app, brand)
+    _fill_templates(app, brand)
+    app.register_error_handler(HTTPException, _http_error)
+    app.register_error_handler(OperationalError, _database_gone)
+    app.register_error_handler(InterfaceError, _database_gone)
+    app.register_error_handler(Exception, _our_mistake)
+
+    @app.after_request
+    def secure(response: Response) -> Response:
+        for name, value in HEADERS.items():
+            response.headers.setdefault(name, value)
+        response.headers.setdefault("Cache-Control", "no-store")
+        if app.config["SESSION_COOKIE_SECURE"]:
+            response.headers.setdefault("Strict-Transport-Security", "max-age=31536000; includeSubDomains")
+        return response
+
+
+def _serve_assets(app: Flask, brand: Brand) -> None:
+    """One stylesheet with the brand's colours in it and one script, each named after its content."""
+    script = (Path(app.static_folder or "static") / "app.js").read_text()
+    assets = {
+        "style": (stylesheet(brand), "text/css", "css"),
+        "script": (script, "text/javascript", "js"),
+    }
+    names = {key: f"{key}-{hashlib.sha256(text.encode()).hexdigest()[:12]}.{end}" for key, (text, _m, end) in assets.items()}
+    by_name = {names[key]: (text, mimetype) for key, (text, mimetype, _e) in assets.items()}
+
+    @app.get("/assets/<name>")
+    def asset(name: str) -> Response:
+        if name not in by_name:
+            abort(404)
+        text, mimetype = by_name[name]
+        response = Response(text, mimetype=mimetype)
+        response.headers["Cache-Control"] = _FOREVER
+        return response
+
+    app.extensions["asset_urls"] = {key: f"/assets/{name}" for key, name in names.items()}
+
+
+def _fill_templates(app: Flask, brand: Brand) -> None:
+    app.jinja_env.filters.update(
+        account_number=account_number, datetime=wording.date_and_time, time=wording.time_of_day
+    )
+    app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True
+
+    @app.context_processor
+    def common() -> dict[str, Any]:
+        url, name = other_language()
+        return {
+            "brand": brand,
+            "locale": language_of(str(get_locale())),
+            "other_language_url": url,
+            "other_language_name": name,
+            "stylesheet_url": app.extensions["asset_urls"]["style"],
+            "script_url": app.extensions["asset_urls"]["script"],
+            "place": None,
+            "reference": None,
+        }
+
+
+# Errors -----------------------------------------------------------------------------------------------------
+
+
+def _http_error(error: HTTPException) -> ResponseReturnValue:
+    if error.response is not None or error.code is None or error.code < 400:
+        return error
+    own_words = "journey" if error.description == "journey" else ""
+    return _error_page(error.code, *_words_for(error.code, own_words))
+
+
+def _words_for(status: int, about: str = "") -> tuple[str, str]:
+    """Heading and lead for a status; anything without its own words is told plainly."""
+    if about == "journey":
+        return (
+            _("This registration is not open in this browser"),
+            _(
+                "It was begun in another browser, or you have been away for more than 30 days. Sign in to carry on "
+                "where you stopped, or begin again: nothing is charged twice."
+            ),
+        )
+    words = {
+        400: (_("We could not read that"), _("Something was missing from what your browser sent. Go back and send it again.")),
+        403: (_("This page is not yours to open"), _("Sign in with the account it belongs to.")),
+        404: (_("There is no page here"), _("Check the address, or start from the front page.")),
+        405: (_("This page cannot be opened like that"), _("Start from the front page.")),
+        413: (_("That was too much to send"), _("Shorten what you typed, go back and send it again.")),
+        429: (
+            _("Too many tries from your network"),
+            _("Wait a while and send it again. What you had saved before is kept."),
+        ),
+        503: (
+            _("We cannot answer just now"),
+            _("This is our fault and we have been told. Nothing was lost: try again in a minute."),
+        ),
+    }
+    fallback = (
+        _("Something went wrong on our side"),
+        _("We have been told. What you had saved before is kept: go back and send it once more."),
+    )
+    return words.get(status, fallback)
+
+
+def _database_gone(error: Exception) -> ResponseReturnValue:
+    g.failed = True
+    log.error("the database did not answer", extra={"alert": "database"}, exc_info=error)
+    status = HTTPStatus.SERVICE_UNAVAILABLE
+    return _error_page(status, *_words_for(status))
+
+
+def _our_mistake(error: Exception) -> ResponseReturnValue:
+    g.failed = True
+    log.error("an exception escaped", extra={"alert": "exception", "path": request.path}, exc_info=error)
+    if current_app.testing:
+        raise error
+    status = HTTPStatus.INTERNAL_SERVER_ERROR
+    return _error_page(status, *_words_for(status))
+
+
+def _error_page(status: int, heading: str, lead: str) -> ResponseReturnValue:
+    actions = [(_("Back to the start"), url_for("flows.home")), (_("Sign in"), url_for("console.sign_in"))]
+    page = render_template("errors/page.html", heading=heading, lead=lead, actions=actions)
+    return page, status

@@ -1,0 +1,126 @@
+"""The whole product in one process, for one machine: ``python -m wizard.run``.
+
+The wizard and the sandbox's pages on one listener; the sandbox's AWS API on a second one with threads of
+its own, because the wizard calls it while it answers (on one listener sixty-four buyers would wait for each
+other for ever); the sandbox's mailbox; and a worker. Past one machine, a WSGI server and ``flask worker``
+take these parts apart.
+"""
+
+import os
+import signal
+import socket
+import sys
+import threading
+from dataclasses import replace
+from pathlib import Path
+from types import FrameType
+
+from flask import Flask
+from flask_migrate import upgrade
+from waitress.server import create_server
+from werkzeug.exceptions import NotFound
+from werkzeug.middleware.dispatcher import DispatcherMiddleware
+
+from config import Settings, SettingsError
+from wizard import create_app
+from wizard.brand import BrandError
+from wizard.sandbox.mailbox import Mailbox, start_mailbox
+from wizard.worker import Worker
+
+THREADS = 16
+
+
+def main() -> None:
+    """Read the settings, start everything, print the doors, and stop gracefully when asked."""
+    try:
+        settings = Settings.from_env({"SANDBOX": "1", **os.environ})
+        run(settings)
+    except (SettingsError, BrandError) as problem:
+        sys.exit(str(problem))
+
+
+def run(settings: Settings) -> None:
+    """Serve until a signal ends it."""
+    Path(settings.instance_path).mkdir(parents=True, exist_ok=True)
+    helpers = _Helpers(settings) if settings.sandbox else None
+    app = create_app(helpers.settings if helpers else settings)
+    with app.app_context():
+        upgrade()
+    if helpers:
+        helpers.serve_api(app.extensions["sandbox"])
+    worker = Worker(app)
+    working = threading.Thread(target=worker.run, name="worker", daemon=True)
+    server = create_server(
+        app,
+        host="127.0.0.1",
+        port=settings.port,
+        threads=THREADS,
+        connection_limit=1000,
+        ident=None,
+        clear_untrusted_proxy_headers=not settings.trusted_proxies,
+    )
+    signal.signal(signal.SIGTERM, _end)
+    working.start()
+    _print_doors(settings)
+    try:
+        server.run()
+    finally:
+        worker.stop()
+        working.join(timeout=10)
+        if helpers:
+            helpers.stop()
+
+
+def _end(_signal: int, _frame: FrameType | None) -> None:
+    raise SystemExit(0)
+
+
+class _Helpers:
+    """What the sandbox needs running: its mailbox, and a second listener for its AWS API.
+
+    ``settings`` are those given, pointed at the helpers wherever they named nothing else.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self._mailbox: Mailbox | None = None
+        self._listener: socket.socket | None = None
+        if not settings.mail_server:
+            self._mailbox = start_mailbox(settings.sandbox_database)
+            settings = replace(settings, mail_server=self._mailbox.host, mail_port=self._mailbox.port)
+        if not settings.aws_endpoint_url:
+            self._listener = socket.create_server(("127.0.0.1", 0), backlog=256)
+            port = self._listener.getsockname()[1]
+            settings = replace(settings, aws_endpoint_url=f"http://127.0.0.1:{port}/sandbox/aws/api")
+        self.settings = settings
+
+    def serve_api(self, sandbox: Flask) -> None:
+        """Answer the wizard's AWS calls, in threads of their own."""
+        if self._listener is None:
+            return
+        mounted = DispatcherMiddleware(NotFound(), {"/sandbox": sandbox})
+        api = create_server(mounted, sockets=[self._listener], threads=THREADS, connection_limit=1000, ident=None)
+        threading.Thread(target=api.run, name="sandbox", daemon=True).start()
+
+    def stop(self) -> None:
+        if self._mailbox:
+            self._mailbox.stop()
+
+
+def _print_doors(settings: Settings) -> None:
+    lines = [
+        "",
+        f"  The wizard           {settings.public_url}/",
+        f"  Register             {settings.public_url}/register",
+        f"  Sign in              {settings.public_url}/sign-in",
+    ]
+    if settings.sandbox:
+        lines += [
+            f"  Buy at AWS           {settings.sandbox_origin}/sandbox/aws/   (a stand-in: nothing is bought)",
+            f"  The mailbox          {settings.sandbox_origin}/sandbox/mailbox",
+            f"  Everything to try    {settings.sandbox_origin}/sandbox/",
+        ]
+    print("\n".join([*lines, "", "  Ctrl-C stops it.", ""]), flush=True)
+
+
+if __name__ == "__main__":
+    main()

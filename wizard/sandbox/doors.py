@@ -1,0 +1,135 @@
+"""Doors for programs: make and cancel purchases, read the mailbox. JSON in, JSON out, errors as ``{"error"}``."""
+
+from datetime import UTC, datetime
+from typing import Any
+
+from flask import Blueprint, Response, jsonify, request
+
+from wizard.sandbox import purchases
+from wizard.sandbox.purchases import Purchase, PurchaseCancelled, Refused, Token, UnknownPurchase
+from wizard.sandbox.web import json_object, sandbox
+
+doors = Blueprint("doors", __name__)
+
+_NEW = ("customerAWSAccountId", "productCode", "style", "entitlements", "fault", "faultCount")
+_AGAIN = ("agreementId", "fault", "faultCount")
+
+
+@doors.errorhandler(Refused)
+def refused(error: Refused) -> tuple[Response, int]:
+    status = (
+        404 if isinstance(error, UnknownPurchase) else 409 if isinstance(error, PurchaseCancelled) else 400
+    )
+    return jsonify(error=str(error)), status
+
+
+@doors.post("/aws/purchases")
+def purchase() -> tuple[Response, int]:
+    """201 and a token. All members are optional:
+
+    ``customerAWSAccountId`` 12 digits · ``productCode`` · ``style`` licence | legacy | legacy_minimal ·
+    ``entitlements`` ``{dimension: int | float | bool | str}`` · ``fault`` expired | throttled | internal |
+    disabled | access_denied | invalid · ``faultCount`` how many calls fail before the token works (3 for
+    throttled and internal when not given, every call for the others) · ``agreementId`` of an earlier purchase
+    for a fresh token of that one, with nothing but a fault beside it.
+    """
+    wish = _wish()
+    count = wish.get("faultCount")
+    if count is not None and type(count) is not int:
+        raise Refused(f"faultCount is a whole number from 1 to {purchases.MOST_FAULTS}.")
+    fault = _text(wish, "fault")
+    agreement_id = _text(wish, "agreementId")
+    marketplace = sandbox().marketplace
+    if agreement_id is not None:
+        _only(wish, _AGAIN, "Beside agreementId only fault and faultCount can be given.")
+        return jsonify(_made(*marketplace.set_up(agreement_id, fault, count))), 201
+    _only(wish, _NEW, f"Known members: {', '.join([*_NEW, 'agreementId'])}.")
+    account = _text(wish, "customerAWSAccountId")
+    number = purchases.random_account() if account is None else purchases.account_number(account)
+    if number is None:
+        raise Refused("customerAWSAccountId is a string of 12 digits.")
+    made = marketplace.buy(
+        account=number,
+        product_code=_text(wish, "productCode") or sandbox().settings.product_codes[0],
+        style=_text(wish, "style") or "licence",
+        entitlements=_entitlements(wish),
+        fault=fault,
+        fault_count=count,
+    )
+    return jsonify(_made(*made)), 201
+
+
+@doors.post("/aws/purchases/<agreement_id>/cancel")
+def cancel(agreement_id: str) -> Response:
+    """Cancel a purchase; again is the same answer. 404 where no purchase has this agreement id."""
+    cancelled = sandbox().marketplace.cancel(agreement_id)
+    return jsonify(
+        agreementId=cancelled.agreement_id,
+        customerAWSAccountId=cancelled.account,
+        status="cancelled",
+        cancelledAt=iso(cancelled.cancelled_at or 0.0),
+    )
+
+
+@doors.get("/mailbox.json")
+def mailbox() -> Response:
+    """The newest 200 mails, newest first, optionally only those ``?to=`` one address."""
+    found = sandbox().mails.newest(request.args.get("to", "").strip() or None)
+    return jsonify(
+        [
+            {
+                "id": mail.id,
+                "to": mail.to,
+                "subject": mail.subject,
+                "text": mail.text,
+                "html": mail.html,
+                "sent_at": iso(mail.sent_at),
+            }
+            for mail in found
+        ]
+    )
+
+
+def iso(seconds: float) -> str:
+    """Unix seconds as ISO 8601 in UTC with milliseconds: ``2026-11-20T18:11:57.208Z``."""
+    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def _wish() -> dict[str, Any]:
+    try:
+        return json_object(request.get_data())
+    except ValueError as error:
+        raise Refused(str(error)) from None
+
+
+def _only(wish: dict[str, Any], known: tuple[str, ...], message: str) -> None:
+    if unknown := [name for name in wish if name not in known]:
+        raise Refused(f"{', '.join(unknown)}: not used here. {message}")
+
+
+def _text(wish: dict[str, Any], name: str) -> str | None:
+    value = wish.get(name)
+    if value is not None and not isinstance(value, str):
+        raise Refused(f"{name} is a string.")
+    return value
+
+
+def _entitlements(wish: dict[str, Any]) -> dict[str, purchases.Value] | None:
+    asked = wish.get("entitlements")
+    if asked is None:
+        return None
+    kinds = int | float | bool | str
+    if not isinstance(asked, dict) or not all(name and isinstance(v, kinds) for name, v in asked.items()):
+        raise Refused("entitlements is an object of dimension names and numbers, strings, true or false.")
+    return asked
+
+
+def _made(bought: Purchase, token: Token) -> dict[str, Any]:
+    return {
+        "token": token.token,
+        "customerAWSAccountId": bought.account,
+        "productCode": bought.product_code,
+        "agreementId": bought.agreement_id,
+        "licenseArn": bought.license_arn,
+        "customerIdentifier": bought.customer_identifier,
+    }

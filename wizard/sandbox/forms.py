@@ -1,0 +1,91 @@
+"""The forms of the sandbox's pages. Without CSRF secrets: a purchase here moves nothing, and a browser that
+comes from another site is refused by its own header (``web.py``)."""
+
+from typing import Any
+
+from flask_babel import lazy_gettext as _l
+from flask_wtf import FlaskForm
+from wtforms import Field, RadioField, SelectField, StringField, ValidationError
+
+from wizard.sandbox import purchases
+
+OTHER_PRODUCT = "another-product-0a1b2c3d4e"
+"""A product code that is not among anybody's configured ones: a token for another listing of the seller."""
+
+_ACCOUNT = {"autocomplete": "off", "inputmode": "numeric", "spellcheck": "false"}
+_EXAMPLE = "7828\u00a05828\u00a05006"
+_NOTHING = "none"
+_OTHER = "other_product"
+
+
+class _Form(FlaskForm):  # type: ignore[misc]
+    class Meta:
+        csrf = False
+
+    def validate_account(self, field: Field) -> None:
+        number = purchases.account_number(field.data or "")
+        if number is None:
+            raise ValidationError(
+                _l("Enter the 12 digits of an AWS account, such as %(example)s", example=_EXAMPLE)
+            )
+        field.data = number
+
+
+class AccountForm(_Form):
+    """Whose purchases to show."""
+
+    account = StringField(_l("Buyer’s AWS account"), render_kw=_ACCOUNT)
+
+
+class MailForm(_Form):
+    """Whose mails to show."""
+
+    to = StringField(
+        _l("Sent to"), render_kw={"autocomplete": "off", "inputmode": "email", "spellcheck": "false"}
+    )
+
+
+class BuyForm(_Form):
+    """Who buys, what kind of purchase, and what goes wrong with its first token."""
+
+    account = StringField(_l("Buyer’s AWS account"), render_kw=_ACCOUNT)
+    product_code = SelectField(_l("Product code"))
+    style = SelectField(
+        _l("Kind of purchase"),
+        choices=[
+            ("licence", _l("Licence and agreement")),
+            ("legacy", _l("Customer identifier")),
+            ("legacy_minimal", _l("Customer identifier without account")),
+        ],
+    )
+    fault = RadioField(
+        _l("What goes wrong"),
+        default=_NOTHING,
+        choices=[
+            (_NOTHING, _l("Nothing")),
+            ("expired", _l("The token has expired")),
+            ("throttled", _l("AWS answers “slow down”")),
+            ("invalid", _l("AWS does not know the token")),
+            (_OTHER, _l("The token is for another product")),
+            ("internal", _l("AWS answers “internal error”")),
+            ("access_denied", _l("AWS does not let the seller ask")),
+            ("disabled", _l("The API is switched off")),
+        ],
+    )
+
+    def __init__(self, product_codes: tuple[str, ...], *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.product_code.choices = [(code, code) for code in product_codes]
+        if len(product_codes) == 1:
+            del self.product_code
+
+    def wish(self, product_codes: tuple[str, ...]) -> dict[str, Any]:
+        """The keyword arguments of :meth:`wizard.sandbox.purchases.Marketplace.buy`."""
+        fault = self.fault.data
+        chosen = self.product_code.data if "product_code" in self else product_codes[0]
+        return {
+            "account": self.account.data,
+            "product_code": OTHER_PRODUCT if fault == _OTHER else chosen,
+            "style": self.style.data,
+            "fault": None if fault in (_NOTHING, _OTHER) else fault,
+        }

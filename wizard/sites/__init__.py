@@ -1,0 +1,1 @@
+"""Room: the directory of sites, and the gateway to them."""

@@ -1,0 +1,1 @@
+"""Room: email codes, one process for every purpose."""

@@ -1,0 +1,226 @@
+"""Email codes: one process for every purpose.
+
+Six digits, ten minutes, five wrong tries per challenge (a new mail does not give new tries), a minute
+between mails, and only the newest code works. The code is derived from the challenge with a key from
+the configuration, so nothing secret is stored and a mail that is sent twice carries the same code.
+Counting and spending are single conditional UPDATEs: sixteen requests at once spend one code once.
+"""
+
+import hmac
+import secrets
+import unicodedata
+from datetime import timedelta
+from typing import Any
+
+import sqlalchemy as sa
+from flask import current_app
+
+from wizard import clock, limits, mail, outbox
+from wizard.extensions import db
+from wizard.transactions import release
+from wizard.verification.models import Challenge
+
+DIGITS = 6
+LIFE = timedelta(minutes=10)
+TRIES = 5
+BETWEEN_MAILS = timedelta(seconds=60)
+CODE_MESSAGE = "code"
+
+
+class CodeRefused(Exception):
+    """Base of the ways a code is not accepted."""
+
+
+class WrongCode(CodeRefused):
+    """Not the newest code. ``tries_left`` more may be entered."""
+
+    def __init__(self, tries_left: int) -> None:
+        super().__init__(f"{tries_left} tries left")
+        self.tries_left = tries_left
+
+
+class CodeExpired(CodeRefused):
+    """Ten minutes have passed since the newest code was sent."""
+
+
+class TriesUsedUp(CodeRefused):
+    """Five wrong codes were entered; only a new challenge helps."""
+
+
+class AlreadySpent(CodeRefused):
+    """The challenge is closed: this code was accepted a moment ago, or a newer challenge replaced it."""
+
+
+class TooSoon(Exception):
+    """A mail went out less than a minute ago. ``wait`` is in seconds."""
+
+    def __init__(self, wait: int) -> None:
+        super().__init__(f"{wait} seconds")
+        self.wait = wait
+
+
+def begin(
+    purpose: str,
+    address: str,
+    bound_to: str,
+    locale: str,
+    about: dict[str, Any],
+    decoy_message: str | None = None,
+) -> Challenge:
+    """Open a challenge and mail its code; a challenge this owner had open for the purpose ends.
+
+    ``about`` is what the mail says besides the code (JSON). With ``decoy_message`` everything happens
+    the same way, but that message goes out in place of the code and nothing typed will match.
+    Raises :class:`wizard.limits.LimitReached` when the address had its mails for the hour or the day.
+    """
+    limits.hit(limits.ADDRESS_MAILS, "mail", _blind(address))
+    now = clock.now()
+    db.session.execute(
+        sa.update(Challenge)
+        .where(Challenge.purpose == purpose, Challenge.bound_to == bound_to, Challenge.closed_at.is_(None))
+        .values(closed_at=now, outcome="superseded")
+    )
+    challenge = Challenge(
+        id=secrets.token_urlsafe(16),
+        purpose=purpose,
+        bound_to=bound_to,
+        address=address,
+        decoy=decoy_message is not None,
+        locale=locale,
+        message=decoy_message or CODE_MESSAGE,
+        about=about,
+        generation=1,
+        attempts=0,
+        created_at=now,
+        sent_at=now,
+        expires_at=now + LIFE,
+    )
+    db.session.add(challenge)
+    db.session.flush()
+    _mail(challenge)
+    return challenge
+
+
+def resend(challenge: Challenge) -> None:
+    """Mail a new code of the same challenge; the one before stops working, the tries stay used.
+
+    Raises :class:`TooSoon`, :class:`TriesUsedUp` or :class:`wizard.limits.LimitReached`.
+    """
+    now = clock.now()
+    if is_dead(challenge):
+        raise TriesUsedUp
+    if wait_of(challenge):
+        raise TooSoon(wait_of(challenge))
+    limits.hit(limits.ADDRESS_MAILS, "mail", _blind(challenge.address))
+    renewed = db.session.execute(
+        sa.update(Challenge)
+        .where(
+            Challenge.id == challenge.id,
+            Challenge.closed_at.is_(None),
+            Challenge.sent_at <= now - BETWEEN_MAILS,
+        )
+        .values(generation=Challenge.generation + 1, sent_at=now, expires_at=now + LIFE)
+    )
+    if renewed.rowcount != 1:  # type: ignore[attr-defined]
+        raise TooSoon(int(BETWEEN_MAILS.total_seconds()))
+    db.session.refresh(challenge)
+    _mail(challenge)
+
+
+def spend(challenge: Challenge, typed: str) -> None:
+    """Accept the newest code once. Raises a :class:`CodeRefused`; a wrong try is counted."""
+    now = clock.now()
+    right = hmac.compare_digest(normalise(typed), code_of(challenge)) and not challenge.decoy
+    values: dict[str, Any]
+    if right:
+        values = {"closed_at": now, "outcome": "proven"}
+    else:
+        values = {"attempts": Challenge.attempts + 1}
+    counted = db.session.execute(
+        sa.update(Challenge)
+        .where(
+            Challenge.id == challenge.id,
+            Challenge.generation == challenge.generation,
+            Challenge.closed_at.is_(None),
+            Challenge.attempts < TRIES,
+            Challenge.expires_at > now,
+        )
+        .values(**values)
+    )
+    if counted.rowcount == 1 and right:  # type: ignore[attr-defined]
+        return
+    db.session.refresh(challenge)
+    if challenge.closed_at is not None:
+        raise AlreadySpent
+    if is_dead(challenge):
+        raise TriesUsedUp
+    if is_expired(challenge):
+        raise CodeExpired
+    raise WrongCode(TRIES - challenge.attempts)
+
+
+def live(purpose: str, bound_to: str) -> Challenge | None:
+    """The challenge this owner has open for the purpose (perhaps with its tries used up), if any."""
+    return db.session.scalar(
+        sa.select(Challenge).where(
+            Challenge.purpose == purpose, Challenge.bound_to == bound_to, Challenge.closed_at.is_(None)
+        )
+    )
+
+
+def is_dead(challenge: Challenge) -> bool:
+    return challenge.attempts >= TRIES
+
+
+def is_expired(challenge: Challenge) -> bool:
+    return challenge.expires_at <= clock.now()
+
+
+def wait_of(challenge: Challenge) -> int:
+    """Seconds until another mail of this challenge may go out; 0 when it may now."""
+    left = challenge.sent_at + BETWEEN_MAILS - clock.now()
+    return max(0, -int(-left.total_seconds() // 1))
+
+
+def code_of(challenge: Challenge) -> str:
+    """The six digits of a challenge's present generation."""
+    words = f"{challenge.purpose}\0{challenge.id}\0{challenge.generation}"
+    digest = hmac.digest(_key(b"code"), words.encode(), "sha256")
+    return f"{int.from_bytes(digest[:8], 'big') % 10**DIGITS:0{DIGITS}d}"
+
+
+def normalise(typed: str) -> str:
+    """Digits as people paste them (spaces, dashes, full width) → plain ASCII digits."""
+    return "".join(c for c in unicodedata.normalize("NFKC", typed) if c in "0123456789")
+
+
+def deliver(payload: dict[str, Any], entry_id: int) -> None:
+    """The outbox's handler ``verification.mail``. A mail that is no longer the newest is dropped."""
+    challenge = db.session.get(Challenge, payload["challenge"])
+    release()
+    if challenge is None or challenge.closed_at or challenge.generation != payload["generation"]:
+        raise outbox.NoLongerNeeded("a newer code was sent, or none is needed")
+    if is_expired(challenge):
+        raise outbox.NoLongerNeeded("the code had expired before it could be sent")
+    context = dict(challenge.about)
+    if challenge.message == CODE_MESSAGE:
+        context |= {"code": code_of(challenge), "works_until": challenge.expires_at}
+    mail.deliver(challenge.address, challenge.message, challenge.locale, context, entry_id)
+
+
+def _mail(challenge: Challenge) -> None:
+    generation = challenge.generation
+    outbox.enqueue(
+        "verification.mail",
+        {"challenge": challenge.id, "generation": generation},
+        key=f"verification:{challenge.id}:{generation}",
+    )
+
+
+def _blind(address: str) -> str:
+    """An address as a key that does not show it."""
+    return hmac.digest(_key(b"address"), address.casefold().encode(), "sha256").hex()[:32]
+
+
+def _key(use: bytes) -> bytes:
+    return hmac.digest(current_app.config["SECRET_KEY"].encode(), b"verification:" + use, "sha256")

@@ -1,0 +1,8 @@
+"""What a WSGI server loads, and what ``flask --app wsgi`` commands run in."""
+
+import os
+
+from config import Settings
+from wizard import create_app
+
+app = create_app(Settings.from_env(os.environ))
