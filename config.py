@@ -89,14 +89,17 @@ class Settings:
             aws_region=env.get("AWS_MARKETPLACE_REGION") or "us-east-1",
             aws_endpoint_url=read.origin_or_path("AWS_MARKETPLACE_ENDPOINT", ""),
             aws_access_key_id=env.get("AWS_MARKETPLACE_ACCESS_KEY_ID") or ("sandbox" if sandbox else ""),
-            aws_secret_access_key=env.get("AWS_MARKETPLACE_SECRET_ACCESS_KEY") or ("sandbox" if sandbox else ""),
+            aws_secret_access_key=env.get("AWS_MARKETPLACE_SECRET_ACCESS_KEY")
+            or ("sandbox" if sandbox else ""),
             aws_marketplace_url=read.origin_or_path(
                 "AWS_MARKETPLACE_URL", f"http://localhost:{port}/sandbox/aws/" if sandbox else ""
             ),
             ratelimit_enabled=read.flag("RATELIMIT_ENABLED", True),
             trusted_proxies=read.number("TRUSTED_PROXIES", 0, least=0, most=10),
             argon2_time_cost=read.number("ARGON2_TIME_COST", ARGON2_SAFE_TIME_COST, least=1, most=20),
-            argon2_memory_kib=read.number("ARGON2_MEMORY_KIB", ARGON2_SAFE_MEMORY_KIB, least=8, most=4 * 1024**2),
+            argon2_memory_kib=read.number(
+                "ARGON2_MEMORY_KIB", ARGON2_SAFE_MEMORY_KIB, least=8, most=4 * 1024**2
+            ),
             log_format=read.one_of("LOG_FORMAT", ("text", "json")),
         )
         settings.check()
@@ -112,7 +115,9 @@ class Settings:
                 f"{ARGON2_SAFE_MEMORY_KIB} where SANDBOX is not 1."
             )
         if self.mail_server and not self.mail_sender:
-            raise SettingsError("MAIL_SENDER wants the address your mail comes from, because MAIL_SERVER is set.")
+            raise SettingsError(
+                "MAIL_SENDER wants the address your mail comes from, because MAIL_SERVER is set."
+            )
         if self.mail_use_tls and self.mail_use_ssl:
             raise SettingsError("MAIL_USE_TLS and MAIL_USE_SSL exclude each other: set one of them to 1.")
         if bool(self.aws_access_key_id) != bool(self.aws_secret_access_key):
@@ -165,7 +170,10 @@ class _Reader:
 
     def words(self, name: str, default: tuple[str, ...]) -> tuple[str, ...]:
         return self._read(
-            name, default, lambda raw: tuple(w.strip() for w in raw.split(",") if w.strip()), "a comma-separated list"
+            name,
+            default,
+            lambda raw: tuple(w.strip() for w in raw.split(",") if w.strip()),
+            "a comma-separated list",
         )
 
     def one_of(self, name: str, values: tuple[str, ...]) -> str:

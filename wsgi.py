@@ -3,6 +3,7 @@
 import os
 
 from config import Settings
-from wizard import create_app
+from wizard import create_app, worker
 
 app = create_app(Settings.from_env(os.environ))
+app.cli.add_command(worker.command)

@@ -8,7 +8,7 @@ from werkzeug.middleware.dispatcher import DispatcherMiddleware
 from werkzeug.middleware.proxy_fix import ProxyFix
 
 from config import ROOT, Settings
-from wizard import extensions, health, limits, logs, mail, outbox, pages, transactions
+from wizard import access, extensions, health, limits, logs, mail, outbox, pages, transactions
 from wizard.accounts import identity, sessions
 from wizard.billing import notices, workspaces
 from wizard.brand import load_brand
@@ -55,6 +55,8 @@ def create_app(settings: Settings) -> Flask:
     app.register_blueprint(marketplaces.bp)
     app.register_blueprint(flows.bp)
     app.register_blueprint(console.bp)
+
+    access.init_access(app)
 
     outbox.register(
         app,

@@ -17,6 +17,7 @@ from flask_mail import Mail
 from flask_migrate import Migrate
 from flask_sqlalchemy import SQLAlchemy
 from sqlalchemy import event
+from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import Engine
 from sqlalchemy.orm import DeclarativeBase
 
@@ -69,6 +70,17 @@ migrate = Migrate(db=db, directory="migrations", render_as_batch=True)
 login = LoginManager()
 mail = Mail()
 babel = PoBabel()
+
+
+def insert(model: type[DeclarativeBase]) -> Any:
+    """An INSERT of the present engine's dialect, which has ``on_conflict_do_nothing`` and ``…_do_update``."""
+    return (postgresql if db.engine.dialect.name == "postgresql" else sqlite).insert(model)
+
+
+def change(statement: Any) -> int:
+    """Run one INSERT, UPDATE or DELETE and say how many rows it changed: the answer that decides a race."""
+    result: Any = db.session.execute(statement, execution_options={"synchronize_session": False})
+    return int(result.rowcount)
 
 
 @event.listens_for(Engine, "connect")

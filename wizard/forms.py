@@ -15,7 +15,9 @@ from wtforms.validators import StopValidation
 
 from wizard.transactions import genuine
 
-_UNSEEN = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u200b\u200e\u200f\u2028-\u202e\u2060\u2066-\u2069\ufeff\ufffd]")
+_UNSEEN = re.compile(
+    "[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u200b\u200e\u200f\u2028-\u202e\u2060\u2066-\u2069\ufeff\ufffd]"
+)
 """Control characters, bidirectional overrides and other marks nobody sees and nobody means to type."""
 
 

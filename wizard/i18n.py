@@ -93,4 +93,3 @@ def other_language() -> tuple[str, str]:
     args = {k: v for k, v in request.args.items(multi=True) if k != "lang"} | {"lang": other}
     path = request.script_root + request.path
     return f"{path}?{urlencode(args)}", LANGUAGES[other]
-

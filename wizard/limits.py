@@ -16,11 +16,10 @@ from flask_limiter import Limiter
 from limits import RateLimitItem, parse_many
 from limits.storage import Storage
 from limits.strategies import FixedWindowRateLimiter
-from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Mapped, mapped_column
 
 from wizard import clock
-from wizard.extensions import Base, db
+from wizard.extensions import Base, db, insert
 
 ROADS = {
     "start": "60 per hour",
@@ -60,9 +59,10 @@ class DatabaseStorage(Storage):
     def incr(self, key: str, expiry: int, amount: int = 1) -> int:
         now = clock.now()
         with _connection() as connection:
-            insert = (postgresql if connection.dialect.name == "postgresql" else sqlite).insert(RateLimit)
             ended = RateLimit.expires_at <= now
-            statement = insert.values(key=key, count=amount, expires_at=now + timedelta(seconds=expiry))
+            statement = insert(RateLimit).values(
+                key=key, count=amount, expires_at=now + timedelta(seconds=expiry)
+            )
             statement = statement.on_conflict_do_update(
                 index_elements=["key"],
                 set_={
@@ -79,7 +79,7 @@ class DatabaseStorage(Storage):
                     RateLimit.key == key, RateLimit.expires_at > clock.now()
                 )
             ).first()
-        return (row.count, row.expires_at) if row else None
+        return (row[0], row[1]) if row else None
 
     def get(self, key: str) -> int:
         row = self._live(key)
@@ -146,7 +146,9 @@ def _client_address() -> str:
     return request.remote_addr or "unknown"
 
 
-limiter = Limiter(key_func=_client_address, storage_uri="wizard-db://", strategy="fixed-window", headers_enabled=False)
+limiter = Limiter(
+    key_func=_client_address, storage_uri="wizard-db://", strategy="fixed-window", headers_enabled=False
+)
 
 
 def road(name: str) -> str:

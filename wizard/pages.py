@@ -2,6 +2,8 @@
 
 import hashlib
 import logging
+import re
+from datetime import UTC, datetime
 from http import HTTPStatus
 from pathlib import Path
 from typing import Any
@@ -10,6 +12,7 @@ from flask import Flask, Response, abort, current_app, g, render_template, reque
 from flask.typing import ResponseReturnValue
 from flask_babel import get_locale
 from flask_babel import gettext as _
+from flask_limiter import RateLimitExceeded
 from sqlalchemy.exc import InterfaceError, OperationalError
 from werkzeug.exceptions import HTTPException
 
@@ -17,6 +20,7 @@ from wizard import wording
 from wizard.billing.wording import account_number
 from wizard.brand import Brand, stylesheet
 from wizard.i18n import language_of, other_language
+from wizard.limits import limiter
 
 CSP = (
     "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self' data:; connect-src 'self'; "
@@ -29,6 +33,9 @@ HEADERS = {
     "Cross-Origin-Opener-Policy": "same-origin",
     "Permissions-Policy": "camera=(), geolocation=(), microphone=(), payment=()",
 }
+_MAY_PASS = (429, 500, 503)
+_SECRET = re.compile("password|code|token$(?<!csrf_token)")
+_MOST_KEPT = 32 * 1024
 _FOREVER = "public, max-age=31536000, immutable"
 
 log = logging.getLogger("wizard.pages")
@@ -59,8 +66,11 @@ def _serve_assets(app: Flask, brand: Brand) -> None:
         "style": (stylesheet(brand), "text/css", "css"),
         "script": (script, "text/javascript", "js"),
     }
-    names = {key: f"{key}-{hashlib.sha256(text.encode()).hexdigest()[:12]}.{end}" for key, (text, _m, end) in assets.items()}
-    by_name = {names[key]: (text, mimetype) for key, (text, mimetype, _e) in assets.items()}
+    by_name, urls = {}, {}
+    for key, (text, mimetype, ending) in assets.items():
+        name = f"{key}-{hashlib.sha256(text.encode()).hexdigest()[:12]}.{ending}"
+        by_name[name] = (text, mimetype)
+        urls[key] = f"/assets/{name}"
 
     @app.get("/assets/<name>")
     def asset(name: str) -> Response:
@@ -71,7 +81,7 @@ def _serve_assets(app: Flask, brand: Brand) -> None:
         response.headers["Cache-Control"] = _FOREVER
         return response
 
-    app.extensions["asset_urls"] = {key: f"/assets/{name}" for key, name in names.items()}
+    app.extensions["asset_urls"] = urls
 
 
 def _fill_templates(app: Flask, brand: Brand) -> None:
@@ -102,6 +112,10 @@ def _http_error(error: HTTPException) -> ResponseReturnValue:
     if error.response is not None or error.code is None or error.code < 400:
         return error
     own_words = "journey" if error.description == "journey" else ""
+    if isinstance(error, RateLimitExceeded) and limiter.current_limit is not None:
+        until = datetime.fromtimestamp(limiter.current_limit.reset_at, UTC)
+        lead = _("Send it again after %(time)s. What you typed is kept.", time=wording.time_of_day(until))
+        return _error_page(429, _("Too many tries from your network"), lead)
     return _error_page(error.code, *_words_for(error.code, own_words))
 
 
@@ -116,15 +130,14 @@ def _words_for(status: int, about: str = "") -> tuple[str, str]:
             ),
         )
     words = {
-        400: (_("We could not read that"), _("Something was missing from what your browser sent. Go back and send it again.")),
+        400: (
+            _("We could not read that"),
+            _("Something was missing from what your browser sent. Go back and send it again."),
+        ),
         403: (_("This page is not yours to open"), _("Sign in with the account it belongs to.")),
         404: (_("There is no page here"), _("Check the address, or start from the front page.")),
         405: (_("This page cannot be opened like that"), _("Start from the front page.")),
         413: (_("That was too much to send"), _("Shorten what you typed, go back and send it again.")),
-        429: (
-            _("Too many tries from your network"),
-            _("Wait a while and send it again. What you had saved before is kept."),
-        ),
         503: (
             _("We cannot answer just now"),
             _("This is our fault and we have been told. Nothing was lost: try again in a minute."),
@@ -155,5 +168,20 @@ def _our_mistake(error: Exception) -> ResponseReturnValue:
 
 def _error_page(status: int, heading: str, lead: str) -> ResponseReturnValue:
     actions = [(_("Back to the start"), url_for("flows.home")), (_("Sign in"), url_for("console.sign_in"))]
-    page = render_template("errors/page.html", heading=heading, lead=lead, actions=actions)
+    page = render_template(
+        "errors/page.html", heading=heading, lead=lead, actions=actions, again=_again(status)
+    )
     return page, status
+
+
+def _again(status: int) -> dict[str, Any] | None:
+    """What was typed, to be sent once more, after a failure that may pass. Secrets are left out.
+
+    The CSRF token goes back as it came, so this can repeat only what the page itself was meant to send.
+    """
+    if request.method != "POST" or status not in _MAY_PASS or request.endpoint is None:
+        return None
+    answers = [(k, v) for k, v in request.form.items(multi=True) if not _SECRET.search(k)]
+    if not answers or sum(len(v) for _k, v in answers) > _MOST_KEPT:
+        return None
+    return {"url": request.full_path.rstrip("?"), "answers": answers}

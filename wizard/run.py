@@ -98,7 +98,9 @@ class _Helpers:
         if self._listener is None:
             return
         mounted = DispatcherMiddleware(NotFound(), {"/sandbox": sandbox})
-        api = create_server(mounted, sockets=[self._listener], threads=THREADS, connection_limit=1000, ident=None)
+        api = create_server(
+            mounted, sockets=[self._listener], threads=THREADS, connection_limit=1000, ident=None
+        )
         threading.Thread(target=api.run, name="sandbox", daemon=True).start()
 
     def stop(self) -> None:

@@ -47,7 +47,9 @@ def _genuine(response: Response) -> bool:
     """Whether the request was shown to be meant. A view that forgot to ask fails instead of being believed."""
     checked = g.get("request_is_genuine")
     if checked is None and response.status_code < 400:
-        raise RuntimeError(f"{request.endpoint} answered a {request.method} without checking that it is genuine")
+        raise RuntimeError(
+            f"{request.endpoint} answered a {request.method} without checking that it is genuine"
+        )
     return bool(checked)
 
 

@@ -2,18 +2,20 @@
 
 import logging
 import os
+import signal
 import socket
 import threading
 import time
 import uuid
 from datetime import timedelta
 
+import click
 import sqlalchemy as sa
-from flask import Flask
+from flask import Flask, current_app
 
 from wizard import clock, outbox
 from wizard.accounts.models import Session, UsernameClaim
-from wizard.extensions import db
+from wizard.extensions import change, db
 from wizard.limits import RateLimit
 from wizard.outbox.entries import BEAT_EVERY
 from wizard.transactions import after_commit
@@ -40,8 +42,18 @@ def sweep(app: Flask) -> None:
     now = clock.now()
     with app.app_context():
         for model in (Session, RateLimit, UsernameClaim):
-            db.session.execute(sa.delete(model).where(model.expires_at < now))
+            change(sa.delete(model).where(model.expires_at < now))
         db.session.commit()
+
+
+@click.command("worker")
+def command() -> None:
+    """Do the outbox and the calendar until stopped."""
+    app: Flask = current_app._get_current_object()  # type: ignore[attr-defined]
+    worker = Worker(app)
+    for ending in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(ending, lambda *_: worker.stop())
+    worker.run()
 
 
 class Worker:

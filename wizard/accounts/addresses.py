@@ -12,7 +12,9 @@ from wizard.extensions import db
 def normalise(typed: str) -> str:
     """An address as it is shown and mailed to. Raises ``ValueError`` for what is not one."""
     try:
-        return str(validate_email(typed.strip(), check_deliverability=False, test_environment=True).normalized)
+        return str(
+            validate_email(typed.strip(), check_deliverability=False, test_environment=True).normalized
+        )
     except EmailNotValidError:
         raise ValueError("not an address") from None
 

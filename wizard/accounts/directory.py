@@ -74,7 +74,9 @@ def create_billing_account(owner: ConsoleAccount, origin: str) -> BillingAccount
 
 def billing_account_of(email: str) -> BillingAccount | None:
     """The Billing Center account of a *proven* address, if it has one."""
-    return db.session.scalar(sa.select(BillingAccount).where(BillingAccount.email_key == addresses.key_of(email)))
+    return db.session.scalar(
+        sa.select(BillingAccount).where(BillingAccount.email_key == addresses.key_of(email))
+    )
 
 
 def sign_in_console(site_id: str, name: str, password: str) -> ConsoleAccount:

@@ -25,7 +25,7 @@ def console_account_id() -> int | None:
 
 
 def console_account() -> ConsoleAccount:
-    """The account behind a console page. Only behind ``login_required``."""
+    """The account behind a console page. Only on routes the access table gives to console accounts."""
     return cast("ConsoleAccount", current_user)
 
 
@@ -33,7 +33,9 @@ def _load_console() -> ConsoleAccount | None:
     mine = sessions.where_mine(CONSOLE)
     if mine is None:
         return None
-    return db.session.scalar(sa.select(ConsoleAccount).join(Session, Session.subject == ConsoleAccount.id).where(mine))
+    return db.session.scalar(
+        sa.select(ConsoleAccount).join(Session, Session.subject == ConsoleAccount.id).where(mine)
+    )
 
 
 _LOADERS = {"console": _load_console}

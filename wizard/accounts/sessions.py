@@ -16,7 +16,7 @@ from flask import Flask, Response, current_app, g, request
 
 from wizard import clock
 from wizard.accounts.models import Session
-from wizard.extensions import db
+from wizard.extensions import change, db
 
 LIFE = {"journey": timedelta(days=30), "console": timedelta(days=30), "billing": timedelta(days=30)}
 GRACE = timedelta(seconds=30)
@@ -56,20 +56,20 @@ def stop(kind: str, label: str = "") -> None:
     """End this browser's session on the server and take its cookie away."""
     token = request.cookies.get(cookie_name(kind, label))
     if token:
-        db.session.execute(sa.delete(Session).where(Session.token_hash.in_([_hash(token), _hash(_successor(token))])))
+        change(sa.delete(Session).where(Session.token_hash.in_([_hash(token), _hash(_successor(token))])))
         set_cookie(cookie_name(kind, label), "", 0)
 
 
 def stop_all(kind: str, subject: int) -> None:
     """End every session of an account, on whatever device (its password changed, or it asked)."""
-    db.session.execute(sa.delete(Session).where(Session.kind == kind, Session.subject == subject))
+    change(sa.delete(Session).where(Session.kind == kind, Session.subject == subject))
 
 
 def rotate(kind: str, label: str = "") -> None:
     """Replace the id of this browser's session, because what it may do has grown."""
     token = request.cookies.get(cookie_name(kind, label), "")
     now = clock.now()
-    db.session.execute(
+    change(
         sa.update(Session)
         .where(Session.token_hash == _hash(token), Session.kind == kind)
         .values(token_hash=_hash(_successor(token)), rotated_at=now, seen_at=now)

@@ -9,11 +9,10 @@ import secrets
 from datetime import datetime
 
 import sqlalchemy as sa
-from sqlalchemy.dialects import postgresql, sqlite
 
 from wizard import clock
 from wizard.accounts.models import BillingAccount, UsernameClaim
-from wizard.extensions import db
+from wizard.extensions import change, db, insert
 
 SHAPE = re.compile(r"[A-Za-z0-9._-]{3,40}")
 BILLING = "billing"
@@ -46,7 +45,7 @@ def reserve(site_id: str, username: str, holder: str, until: datetime, proven_em
     if db.session.scalar(own) is not None:
         wanted.remove(BILLING)
     with db.session.begin_nested():
-        db.session.execute(
+        change(
             sa.delete(UsernameClaim).where(
                 sa.or_(
                     UsernameClaim.holder == holder,
@@ -54,16 +53,14 @@ def reserve(site_id: str, username: str, holder: str, until: datetime, proven_em
                 )
             )
         )
-        insert = (postgresql if db.engine.dialect.name == "postgresql" else sqlite).insert(UsernameClaim)
         rows = [{"scope": s, "key": key, "holder": holder, "expires_at": until} for s in sorted(wanted)]
-        held = db.session.execute(insert.values(rows).on_conflict_do_nothing())
-        if held.rowcount != len(rows):
+        if change(insert(UsernameClaim).values(rows).on_conflict_do_nothing()) != len(rows):
             raise UsernameTaken
 
 
 def keep(site_id: str, username: str, holder: str, account: str) -> None:
     """A reservation becomes an account's name for good."""
-    db.session.execute(
+    change(
         sa.update(UsernameClaim)
         .where(UsernameClaim.holder == holder, UsernameClaim.key == key_of(username))
         .values(holder=account, expires_at=None)

@@ -3,11 +3,10 @@
 from dataclasses import dataclass
 
 import sqlalchemy as sa
-from sqlalchemy.dialects import postgresql, sqlite
 
 from wizard import clock
 from wizard.billing.models import ACTIVE, CloudAccount, Subscription
-from wizard.extensions import Base, db
+from wizard.extensions import Base, change, db, insert
 
 
 class SubscriptionTaken(Exception):
@@ -65,21 +64,20 @@ def record(purchase: Purchase) -> Subscription:
 
 def claim(subscription_id: int, billing_account_id: int) -> None:
     """Make a purchase this Billing Center account's. Raises :class:`SubscriptionTaken` if it is another's."""
-    claimed = db.session.execute(
+    claimed = change(
         sa.update(Subscription)
         .where(
             Subscription.id == subscription_id,
             sa.or_(
-                Subscription.billing_account_id.is_(None), Subscription.billing_account_id == billing_account_id
+                Subscription.billing_account_id.is_(None),
+                Subscription.billing_account_id == billing_account_id,
             ),
         )
         .values(billing_account_id=billing_account_id)
-        .execution_options(synchronize_session=False)
     )
-    if claimed.rowcount != 1:  # type: ignore[attr-defined]
+    if not claimed:
         raise SubscriptionTaken
 
 
 def _insert_once(model: type[Base], **values: object) -> None:
-    dialect = postgresql if db.engine.dialect.name == "postgresql" else sqlite
-    db.session.execute(dialect.insert(model).values(**values).on_conflict_do_nothing())
+    db.session.execute(insert(model).values(**values).on_conflict_do_nothing())

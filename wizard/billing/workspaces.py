@@ -12,7 +12,7 @@ from wizard import clock, outbox
 from wizard.accounts.models import BillingAccount, ConsoleAccount
 from wizard.billing import subscriptions
 from wizard.billing.models import ACTIVE, BEING_MADE, BILLING_CENTER, Subscription, Workspace
-from wizard.extensions import db
+from wizard.extensions import change, db
 from wizard.sites import directory, gateway
 from wizard.transactions import release
 
@@ -35,7 +35,11 @@ class Order:
 
 
 def order(
-    wanted: Order, owner: ConsoleAccount, payer: BillingAccount, subscription: Subscription | None, origin: str
+    wanted: Order,
+    owner: ConsoleAccount,
+    payer: BillingAccount,
+    subscription: Subscription | None,
+    origin: str,
 ) -> Workspace:
     """Order a workspace settled by ``subscription``, or by the Billing Center account itself without one.
 
@@ -66,7 +70,9 @@ def order(
                 subscriptions.claim(subscription.id, payer.id)
     except IntegrityError:
         raise WorkspaceExists from None
-    outbox.enqueue("billing.make_workspace", {"workspace": workspace.id}, key=f"make-workspace:{workspace.id}")
+    outbox.enqueue(
+        "billing.make_workspace", {"workspace": workspace.id}, key=f"make-workspace:{workspace.id}"
+    )
     return workspace
 
 
@@ -83,13 +89,12 @@ def make(payload: dict[str, Any], entry_id: int) -> None:
     )
     release()
     gateway.console().create_workspace(site.id, details)
-    made = db.session.execute(
+    made = change(
         sa.update(Workspace)
         .where(Workspace.id == payload["workspace"], Workspace.state == BEING_MADE)
         .values(state=ACTIVE, made_at=clock.now())
-        .execution_options(synchronize_session=False)
     )
-    if made.rowcount == 1:  # type: ignore[attr-defined]
+    if made:
         outbox.enqueue("billing.tell_ready", payload, key=f"ready:{payload['workspace']}")
 
 
@@ -103,5 +108,3 @@ def owned_by(account: ConsoleAccount) -> list[Workspace]:
             .order_by(Workspace.id)
         )
     )
-
-

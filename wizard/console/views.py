@@ -5,7 +5,6 @@ from typing import Any
 from flask import Blueprint, abort, redirect, render_template, request, session, url_for
 from flask.typing import ResponseReturnValue
 from flask_babel import gettext as _
-from flask_login import login_required
 
 from wizard.accounts import directory, identity, sessions
 from wizard.billing import workspaces
@@ -29,7 +28,9 @@ def sign_in() -> ResponseReturnValue:
     problem = None
     if form.validate_on_submit():
         try:
-            account = directory.sign_in_console(form.site.data, form.username.data or "", form.password.data or "")
+            account = directory.sign_in_console(
+                form.site.data, form.username.data or "", form.password.data or ""
+            )
         except directory.SignInRefused:
             problem = _("This username and password do not belong together on this site. Check all three")
         except LimitReached as limit:
@@ -64,7 +65,6 @@ def sign_out() -> ResponseReturnValue:
 
 
 @bp.get("/console/")
-@login_required
 def front() -> ResponseReturnValue:
     """One workspace: there. Several: which one. None: what is left to do."""
     account = identity.console_account()
@@ -91,7 +91,6 @@ def front() -> ResponseReturnValue:
 
 
 @bp.get("/console/workspaces/<public_id>")
-@login_required
 def home(public_id: str) -> ResponseReturnValue:
     """A workspace, before anything reports to it. 404 for anybody else's."""
     mine = workspaces.owned_by(identity.console_account())

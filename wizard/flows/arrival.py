@@ -1,8 +1,8 @@
 """Where an arrival leads. A GET decides it from what this browser holds; the next POST acts."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
-from wizard.extensions import db
 from wizard.flows import journeys
 from wizard.flows.models import Journey
 from wizard.marketplaces import arrivals
@@ -22,12 +22,12 @@ class Lead:
     arrival: Arrival | None = None
 
 
-def lead_of(arrival_id: str, console_account_id: int | None) -> Lead:
-    """Where the arrival of this id leads in this browser."""
+def lead_of(arrival_id: str, signed_in: Callable[[], int | None]) -> Lead:
+    """Where the arrival of this id leads in this browser. ``signed_in`` finds the console account, if need be."""
     arrival, older = arrivals.claimed_here(arrival_id)
     if arrival is None:
         return Lead(problem="elsewhere")
-    journey = journeys.latest_here() or _of_account(console_account_id)
+    journey = journeys.latest_here() or _of_account(signed_in())
     if journey is not None and not journeys.is_over(journey):
         if journey.subscription_id == arrival.subscription_id:
             return Lead(journey=journey, arrival=arrival)
@@ -48,5 +48,4 @@ def _of_account(console_account_id: int | None) -> Journey | None:
 
 def begin(arrival: Arrival, flow: str) -> Journey:
     """Claim an arrival: the journey it begins, or the one that a parallel request began with it."""
-    db.session.flush()
     return journeys.begin(journeys.fresh(flow, arrival))

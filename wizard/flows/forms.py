@@ -40,9 +40,12 @@ INDUSTRIES = {
 def region_choices() -> list[tuple[str, str]]:
     """Countries and regions by their name in the reader's language, sorted by it."""
 
-
     names = get_locale().territories
-    places = [(code, name) for code, name in names.items() if len(code) == 2 and code not in ("ZZ", "XA", "XB", "QO")]
+    places = [
+        (code, name)
+        for code, name in names.items()
+        if len(code) == 2 and code not in ("ZZ", "XA", "XB", "QO")
+    ]
     return sorted(places, key=lambda place: place[1])
 
 
@@ -156,9 +159,14 @@ class CompanyForm(Form):
         render_kw={"autocomplete": "organization"},
     )
     industry = SelectField(_l("Industry (optional)"), validate_choice=False)
-    region = SelectField(_l("Region (optional)"), validate_choice=False, render_kw={"autocomplete": "country"})
+    region = SelectField(
+        _l("Region (optional)"), validate_choice=False, render_kw={"autocomplete": "country"}
+    )
     description = TextAreaField(
-        _l("Company description (optional)"), filters=[tidy], validators=[AtMost(1000), Printable()], render_kw={"rows": 3}
+        _l("Company description (optional)"),
+        filters=[tidy],
+        validators=[AtMost(1000), Printable()],
+        render_kw={"rows": 3},
     )
     contact_name = StringField(
         _l("Contact name (optional)"),
@@ -193,7 +201,9 @@ class ActivationForm(Form):
         validators=[Filled(_l("Enter a name for the workspace")), AtMost(80), Printable()],
         render_kw={"autocomplete": "off"},
     )
-    language = RadioField(_l("Workspace language"), choices=[("en", "English"), ("zh", "简体中文")], validate_choice=False)
+    language = RadioField(
+        _l("Workspace language"), choices=[("en", "English"), ("zh", "简体中文")], validate_choice=False
+    )
     agree = BooleanField(_l("I agree to the Pay-as-you-go agreement"))
 
     def validate_method(self, field: Field) -> None:
@@ -214,7 +224,10 @@ class ChoiceForm(Form):
 
     has_account = RadioField(
         _l("Do you have a Billing Center account?"),
-        choices=[("no", _l("I have no Billing Center account")), ("yes", _l("I have a Billing Center account"))],
+        choices=[
+            ("no", _l("I have no Billing Center account")),
+            ("yes", _l("I have a Billing Center account")),
+        ],
         validate_choice=False,
     )
 

@@ -80,25 +80,26 @@ def begin(journey: Journey) -> Journey:
     return journey
 
 
-def mine(reference: str, console_account_id: int | None = None) -> Journey | None:
-    """The journey of this reference if it belongs to this browser, or to the account signed in here.
-
-    One statement, with every fact a step may ask for.
-    """
+def mine(reference: str) -> Journey | None:
+    """The journey of this reference if it belongs to this browser, with every fact a step may ask for."""
     mine_here = sessions.where_mine("journey", reference)
-    if mine_here is not None:
-        row = db.session.execute(
-            sa.select(Journey, Session)
-            .join(Session, Session.subject == Journey.id)
-            .where(mine_here, Journey.reference == reference)
-            .options(*_WITH_FACTS)
-        ).first()
-        if row is not None:
-            sessions.follow(row.Session, reference)
-            found: Journey = row.Journey
-            return found
-    if console_account_id is None:
+    if mine_here is None:
         return None
+    row = db.session.execute(
+        sa.select(Journey, Session)
+        .join(Session, Session.subject == Journey.id)
+        .where(mine_here, Journey.reference == reference)
+        .options(*_WITH_FACTS)
+    ).first()
+    if row is None:
+        return None
+    sessions.follow(row.Session, reference)
+    found: Journey = row.Journey
+    return found
+
+
+def of_account(reference: str, console_account_id: int) -> Journey | None:
+    """The journey of this reference if it made this console account."""
     return db.session.scalar(
         sa.select(Journey)
         .where(Journey.reference == reference, Journey.console_account_id == console_account_id)
@@ -129,9 +130,7 @@ def unfinished_of(console_account_id: int) -> Journey | None:
 
 def note(journey: Journey, step: str, what: str, **detail: Any) -> None:
     """Write down that something happened. ``detail`` must be masked and without secrets."""
-    db.session.add(
-        JourneyEvent(journey_id=journey.id, at=clock.now(), step=step, what=what, detail=detail)
-    )
+    db.session.add(JourneyEvent(journey_id=journey.id, at=clock.now(), step=step, what=what, detail=detail))
 
 
 def answer(journey: Journey, **answers: Any) -> None:

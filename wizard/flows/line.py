@@ -5,6 +5,7 @@ sign in with* console account.
 """
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 from flask import current_app
 from flask_babel import gettext as _
@@ -64,7 +65,9 @@ def of_journey(journey: Journey, step: str) -> Line:
     if journey.subscription is not None:
         nodes.insert(0, _cloud(journey.subscription.cloud_account))
     elif journey.awaits is not None:
-        nodes.insert(0, Node("cloud", "later", cloud_account_kind(journey.awaits), (_("After you subscribe"),)))
+        nodes.insert(
+            0, Node("cloud", "later", cloud_account_kind(journey.awaits), (_("After you subscribe"),))
+        )
     return _join(*nodes)
 
 
@@ -91,7 +94,9 @@ def _workspace(journey: Journey, step: str) -> Node:
     if workspace.state != ACTIVE:
         return Node("workspace", "making", workspace.name, (_("Being made"),), accent=True)
     language = {"en": _("English templates"), "zh": _("Chinese templates")}[workspace.language]
-    return Node("workspace", "exists", workspace.name, (str(directory.get(workspace.site_id).label), language))
+    return Node(
+        "workspace", "exists", workspace.name, (str(directory.get(workspace.site_id).label), language)
+    )
 
 
 def _console(journey: Journey, step: str) -> Node:
@@ -99,7 +104,9 @@ def _console(journey: Journey, step: str) -> Node:
     account = journey.console_account
     if account is not None:
         site = directory.get(account.site_id).label
-        return Node("console", "exists", title, (_("%(username)s on %(site)s", username=account.username, site=site),))
+        return Node(
+            "console", "exists", title, (_("%(username)s on %(site)s", username=account.username, site=site),)
+        )
     note = {
         "basic": _("You start it here"),
         "code": _("Waiting for your code"),
@@ -109,7 +116,7 @@ def _console(journey: Journey, step: str) -> Node:
 
 
 def _join(*nodes: Node) -> Line:
-    return Line(nodes, tuple(_edge(one, other) for one, other in zip(nodes, nodes[1:], strict=False)))
+    return Line(nodes, tuple(_edge(one, other) for one, other in pairwise(nodes)))
 
 
 def _edge(one: Node, other: Node) -> Edge:

@@ -44,6 +44,11 @@ class Journey(Base):
     billing_account: Mapped[BillingAccount | None] = relationship()
     workspace: Mapped[Workspace | None] = relationship()
 
+    @property
+    def is_written(self) -> bool:
+        """Whether the journey has begun; a GET may show the first page of one that has not."""
+        return self.id is not None
+
     __mapper_args__ = {"version_id_col": version}  # noqa: RUF012
 
 

@@ -5,6 +5,7 @@ AWS) → being made → successful. Each step's ``is_done`` is a fact: a verifie
 account, a workspace.
 """
 
+from flask_babel import get_locale
 from flask_babel import gettext as _
 from flask_babel import lazy_gettext as _l
 
@@ -21,12 +22,13 @@ from wizard.flows.models import Journey
 from wizard.flows.pages import Page
 from wizard.flows.refusals import Refused
 from wizard.forms import Form
+from wizard.i18n import language_of
 from wizard.limits import ROADS, LimitReached, hit
 from wizard.marketplaces import arrivals
 from wizard.verification import codes
 
 PURPOSE = "register"
-COMPANY_FIELDS = ("company_name", "industry", "region", "description", "contact_name")
+ABOUT_COMPANY = ("industry", "region", "description", "contact_name")
 
 
 # Facts ------------------------------------------------------------------------------------------------------
@@ -79,13 +81,16 @@ def give_basics(journey: Journey, form: BasicForm) -> None:
     journeys.answer(
         journey, **{name: form[name].data or "" for name in ("site", "username", "email", "phone")}
     )
+    journey.locale = language_of(str(get_locale()))
     journeys.note(journey, "basic", "submitted", site=form.site.data)
     known = addresses.known(form.site.data, form.email.data)
     if not address_proven(journey):
         _send_code(journey, known)
     elif known.at_site:
         # The address is proven, so its owner may be told.
-        raise Refused(_("This address has an account on this site already. Sign in, or choose another site"), "email")
+        raise Refused(
+            _("This address has an account on this site already. Sign in, or choose another site"), "email"
+        )
     else:
         _hold_name(journey)
 
@@ -115,7 +120,10 @@ def _send_code(journey: Journey, known: addresses.Known) -> None:
 
 
 def _fits(challenge: codes.Challenge, journey: Journey) -> bool:
-    return challenge.address == journey.answers["email"] and challenge.about.get("site_id") == journey.answers["site"]
+    return (
+        challenge.address == journey.answers["email"]
+        and challenge.about.get("site_id") == journey.answers["site"]
+    )
 
 
 def send_again(journey: Journey) -> None:
@@ -172,7 +180,9 @@ def _hold_name(journey: Journey) -> bool:
         return True
     site, name = journey.answers["site"], journey.answers["username"]
     try:
-        usernames.reserve(site, name, journey.reference, journey.expires_at, addresses.key_of(journey.verified_email))
+        usernames.reserve(
+            site, name, journey.reference, journey.expires_at, addresses.key_of(journey.verified_email)
+        )
     except usernames.UsernameTaken:
         journey.reserved_username = None
         journeys.note(journey, "username", "taken")
@@ -183,7 +193,7 @@ def _hold_name(journey: Journey) -> bool:
 
 def register(journey: Journey, form: CompanyForm) -> None:
     """Make the console account; the journey's password hash moves into it."""
-    journeys.answer(journey, **{name: form[name].data or "" for name in COMPANY_FIELDS})
+    journeys.answer(journey, **{name: form[name].data or "" for name in ("company_name", *ABOUT_COMPANY)})
     assert journey.password_hash is not None
     assert journey.verified_email is not None
     person = directory.Person(
@@ -193,7 +203,8 @@ def register(journey: Journey, form: CompanyForm) -> None:
         password_hash=journey.password_hash,
         locale=journey.locale,
         phone=journey.answers.get("phone") or None,
-        **{name: journey.answers[name] or None for name in COMPANY_FIELDS},
+        company_name=journey.answers["company_name"],
+        **{name: journey.answers[name] or None for name in ABOUT_COMPANY},
     )
     try:
         account = directory.create_console_account(person, origin=journey.reference)
@@ -202,7 +213,9 @@ def register(journey: Journey, form: CompanyForm) -> None:
         if is_registered(journey):
             return
         raise Refused(
-            _("This address or username got an account on this site meanwhile. Sign in, or go back and change them")
+            _(
+                "This address or username got an account on this site meanwhile. Sign in, or go back and change them"
+            )
         ) from None
     usernames.keep(person.site_id, person.username, journey.reference, f"console:{account.id}")
     journey.console_account = account
@@ -268,7 +281,12 @@ def activate(journey: Journey) -> None:
 
 FLOW: Flow[Journey] = Flow(
     "no_billing_account",
-    stages=(_l("Basic information"), _l("Company information"), _l("Activation method"), _l("Activation successful")),
+    stages=(
+        _l("Basic information"),
+        _l("Company information"),
+        _l("Activation method"),
+        _l("Activation successful"),
+    ),
     steps=(
         Step(
             "basic",
@@ -296,14 +314,20 @@ FLOW: Flow[Journey] = Flow(
             is_done=name_held,
             is_needed=lambda journey: not name_held(journey),
             page=Page(
-                "flows/username.html", _l("Choose another username"), show.username_form, choose_username, show.username
+                "flows/username.html",
+                _l("Choose another username"),
+                show.username_form,
+                choose_username,
+                show.username,
             ),
         ),
         Step(
             "company",
             2,
             is_done=is_registered,
-            page=Page("flows/company.html", _l("Company information"), show.company_form, register, show.company),
+            page=Page(
+                "flows/company.html", _l("Company information"), show.company_form, register, show.company
+            ),
         ),
         Step(
             "activation",
@@ -311,7 +335,11 @@ FLOW: Flow[Journey] = Flow(
             is_done=method_chosen,
             can_reopen=lambda journey: not is_ordered(journey),
             page=Page(
-                "flows/activation.html", _l("Activation method"), show.activation_form, choose_method, show.activation
+                "flows/activation.html",
+                _l("Activation method"),
+                show.activation_form,
+                choose_method,
+                show.activation,
             ),
         ),
         Step(
@@ -340,4 +368,3 @@ FLOW: Flow[Journey] = Flow(
         ),
     ),
 )
-

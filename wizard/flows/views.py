@@ -38,7 +38,7 @@ def home() -> str:
 @limited("start")
 def arrive(arrival_id: str) -> ResponseReturnValue:
     """Where a landing leads: onwards, or the question whether there is a Billing Center account."""
-    lead = arrivals.lead_of(arrival_id, identity.console_account_id())
+    lead = arrivals.lead_of(arrival_id, identity.console_account_id)
     if lead.problem:
         return _problem(lead.problem)
     if lead.journey:
@@ -74,7 +74,9 @@ def bind() -> str:
     back = url_for(".arrive", arrival_id=arrival.id) if arrival else url_for(".home")
     account = arrival.subscription.cloud_account if arrival else None
     return render_template(
-        "flows/existing.html", back_url=back, account_number=account_number(account.account_id) if account else None
+        "flows/existing.html",
+        back_url=back,
+        account_number=account_number(account.account_id) if account else None,
     )
 
 
@@ -143,7 +145,7 @@ def _show(journey: Journey, step: Step[Journey]) -> ResponseReturnValue:
     if not form.validate_on_submit():
         return _render(journey, step, form), _status(form)
     try:
-        if journey.id is None:
+        if not journey.is_written:
             journey = journeys.begin(journey)
             if journey.answers:
                 # A double click or a second tab began this very journey a moment ago.
@@ -162,7 +164,7 @@ def _show(journey: Journey, step: Step[Journey]) -> ResponseReturnValue:
 
 def _put(refusal: Refused, form: Form) -> None:
     """Show a refusal where its field is, or above the form."""
-    field = form[refusal.field] if refusal.field in form else None
+    field = form._fields.get(refusal.field or "")
     if field is None:
         form.form_errors.append(refusal.message)
     else:
@@ -172,7 +174,7 @@ def _put(refusal: Refused, form: Form) -> None:
 def _render(journey: Journey, step: Step[Journey], form: Form, **more: Any) -> str:
     page: Page = step.page
     walk = Walk(FLOWS[journey.flow], journey)
-    back = walk.back(step.key) if journey.id else None
+    back = walk.back(step.key) if journey.is_written else None
     values = {
         "form": form,
         "resend_form": form,
@@ -190,7 +192,9 @@ def _render(journey: Journey, step: Step[Journey], form: Form, **more: Any) -> s
 
 def _mine(reference: str) -> Journey:
     """This browser's or this account's journey; 404 for anybody else's."""
-    journey = journeys.mine(reference, identity.console_account_id())
+    journey = journeys.mine(reference)
+    if journey is None and (account_id := identity.console_account_id()):
+        journey = journeys.of_account(reference, account_id)
     if journey is None:
         abort(404, "journey")
     return journey
@@ -203,18 +207,18 @@ def _walk(journey: Journey, key: str) -> Walk[Journey]:
     return Walk(flow, journey)
 
 
-def _to_current(journey: Journey, **args: str | None) -> ResponseReturnValue:
-    return _to(journey, Walk(FLOWS[journey.flow], journey).current, **args)
+def _to_current(journey: Journey, arrival: str | None = None) -> ResponseReturnValue:
+    return _to(journey, Walk(FLOWS[journey.flow], journey).current, arrival=arrival)
 
 
-def _to(journey: Journey, step: Step[Journey], **args: str | None) -> ResponseReturnValue:
-    return redirect(_url(journey, step, **args), 303)
+def _to(journey: Journey, step: Step[Journey], arrival: str | None = None) -> ResponseReturnValue:
+    return redirect(_url(journey, step, arrival=arrival), 303)
 
 
-def _url(journey: Journey, step: Step[Journey], **args: str | None) -> str:
-    if journey.id is None:
+def _url(journey: Journey, step: Step[Journey], arrival: str | None = None) -> str:
+    if not journey.is_written:
         return url_for(".register")
-    return url_for(".step", reference=journey.reference, key=step.key, **args)
+    return url_for(".step", reference=journey.reference, key=step.key, arrival=arrival)
 
 
 def _status(form: Form) -> int:
@@ -225,6 +229,9 @@ def _problem(kind: str) -> ResponseReturnValue:
     status = {"elsewhere": 404, "gone": 410}.get(kind, 200)
     marketplace_url = show.marketplace_url()
     page = render_template(
-        "arrivals/problem.html", kind=kind, marketplace_url=marketplace_url, sign_in_url=url_for("console.sign_in")
+        "arrivals/problem.html",
+        kind=kind,
+        marketplace_url=marketplace_url,
+        sign_in_url=url_for("console.sign_in"),
     )
     return page, status

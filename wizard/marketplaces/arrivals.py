@@ -68,7 +68,9 @@ def claimed_here(arrival_id: str) -> tuple[Arrival | None, list[Arrival]]:
     One statement however many claims the browser brought.
     """
     prefix = _cookie("")
-    brought = {name.removeprefix(prefix): claim for name, claim in request.cookies.items() if name.startswith(prefix)}
+    brought = {
+        name.removeprefix(prefix): claim for name, claim in request.cookies.items() if name.startswith(prefix)
+    }
     if arrival_id not in brought:
         return None, []
     wanted = [arrival_id, *[i for i in brought if i != arrival_id][:_MOST_CLAIMS]]
@@ -87,5 +89,3 @@ def is_over(arrival: Arrival) -> bool:
 
 def _cookie(arrival_id: str) -> str:
     return sessions.cookie_name("claim", arrival_id) if arrival_id else sessions.cookie_name("claim") + "-"
-
-

@@ -14,10 +14,9 @@ from typing import Any
 
 import sqlalchemy as sa
 from flask import Flask, current_app
-from sqlalchemy.dialects import postgresql, sqlite
 
 from wizard import clock
-from wizard.extensions import db
+from wizard.extensions import change, db, insert
 from wizard.outbox.models import OutboxEntry, WorkerBeat
 
 Handler = Callable[[dict[str, Any], int], None]
@@ -54,8 +53,7 @@ def enqueue(kind: str, payload: dict[str, Any], key: str | None = None) -> None:
         "run_after": now,
         "attempts": 0,
     }
-    dialect = postgresql if db.engine.dialect.name == "postgresql" else sqlite
-    db.session.execute(dialect.insert(OutboxEntry).values(**values).on_conflict_do_nothing())
+    db.session.execute(insert(OutboxEntry).values(**values).on_conflict_do_nothing())
 
 
 def run_due(owner: str, most: int = 50) -> int:
@@ -105,13 +103,13 @@ def _attempt(entry_id: int, owner: str) -> int:
 def _claim(entry_id: int, owner: str) -> OutboxEntry | None:
     now = clock.now()
     token = f"{owner}:{uuid.uuid4().hex[:8]}"
-    claimed = db.session.execute(
+    claimed = change(
         sa.update(OutboxEntry)
         .where(OutboxEntry.id == entry_id, *_waiting(now))
         .values(lease_owner=token, lease_until=now + LEASE, attempts=OutboxEntry.attempts + 1)
     )
     entry = None
-    if claimed.rowcount == 1:  # type: ignore[attr-defined]
+    if claimed:
         entry = db.session.get(OutboxEntry, entry_id, populate_existing=True)
         db.session.expunge_all()
     db.session.commit()
@@ -120,7 +118,7 @@ def _claim(entry_id: int, owner: str) -> OutboxEntry | None:
 
 def _finish(entry: OutboxEntry, **values: Any) -> None:
     """Write the outcome, unless the lease was lost to another worker meanwhile."""
-    db.session.execute(
+    change(
         sa.update(OutboxEntry)
         .where(OutboxEntry.id == entry.id, OutboxEntry.lease_owner == entry.lease_owner)
         .values(lease_owner=None, lease_until=None, **values)
@@ -130,7 +128,9 @@ def _finish(entry: OutboxEntry, **values: Any) -> None:
 
 def _retry_or_give_up(entry: OutboxEntry, error: str) -> None:
     if entry.attempts > len(LADDER):
-        log.error("outbox entry given up", extra={"entry": entry.id, "kind": entry.kind, "alert": "dead_letter"})
+        log.error(
+            "outbox entry given up", extra={"entry": entry.id, "kind": entry.kind, "alert": "dead_letter"}
+        )
         _finish(entry, dead_at=clock.now(), last_error=error)
     else:
         _finish(entry, run_after=clock.now() + LADDER[entry.attempts - 1], last_error=error)
@@ -138,9 +138,10 @@ def _retry_or_give_up(entry: OutboxEntry, error: str) -> None:
 
 def beat(name: str) -> None:
     """Say that the worker of this name lives."""
-    dialect = postgresql if db.engine.dialect.name == "postgresql" else sqlite
-    statement = dialect.insert(WorkerBeat).values(name=name, at=clock.now())
-    db.session.execute(statement.on_conflict_do_update(index_elements=["name"], set_={"at": statement.excluded.at}))
+    statement = insert(WorkerBeat).values(name=name, at=clock.now())
+    db.session.execute(
+        statement.on_conflict_do_update(index_elements=["name"], set_={"at": statement.excluded.at})
+    )
     db.session.execute(sa.delete(WorkerBeat).where(WorkerBeat.at < clock.now() - timedelta(hours=1)))
     db.session.commit()
 

@@ -9,6 +9,7 @@ import uuid
 from typing import Any
 
 from flask import Blueprint, Response, current_app, request
+from werkzeug.exceptions import RequestEntityTooLarge
 
 from wizard.sandbox.operations import OPERATIONS, AwsError
 from wizard.sandbox.web import json_object, sandbox
@@ -41,6 +42,8 @@ def _body() -> dict[str, Any]:
         return json_object(request.get_data())
     except ValueError as error:
         raise AwsError("SerializationException", str(error)) from None
+    except RequestEntityTooLarge:
+        raise AwsError("RequestEntityTooLargeException", "The body is larger than 1 MB.", 413) from None
 
 
 def _answer(body: dict[str, Any], status: int) -> Response:

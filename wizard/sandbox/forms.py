@@ -6,8 +6,10 @@ from typing import Any
 from flask_babel import lazy_gettext as _l
 from flask_wtf import FlaskForm
 from wtforms import Field, RadioField, SelectField, StringField, ValidationError
+from wtforms.fields.choices import SelectChoice
 
 from wizard.sandbox import purchases
+from wizard.sandbox.text import printable
 
 OTHER_PRODUCT = "another-product-0a1b2c3d4e"
 """A product code that is not among anybody's configured ones: a token for another listing of the seller."""
@@ -34,48 +36,50 @@ class _Form(FlaskForm):  # type: ignore[misc]
 class AccountForm(_Form):
     """Whose purchases to show."""
 
-    account = StringField(_l("Buyer’s AWS account"), render_kw=_ACCOUNT)
+    account = StringField(_l("Buyer’s AWS account"), filters=[printable], render_kw=_ACCOUNT)
 
 
 class MailForm(_Form):
     """Whose mails to show."""
 
-    to = StringField(
-        _l("Sent to"), render_kw={"autocomplete": "off", "inputmode": "email", "spellcheck": "false"}
-    )
+    to = StringField(_l("Sent to"), filters=[printable], render_kw=_ACCOUNT | {"inputmode": "email"})
+
+
+def _choice(value: str, label: Any) -> SelectChoice:
+    return SelectChoice(value=value, label=label)
 
 
 class BuyForm(_Form):
     """Who buys, what kind of purchase, and what goes wrong with its first token."""
 
-    account = StringField(_l("Buyer’s AWS account"), render_kw=_ACCOUNT)
+    account = StringField(_l("Buyer’s AWS account"), filters=[printable], render_kw=_ACCOUNT)
     product_code = SelectField(_l("Product code"))
     style = SelectField(
         _l("Kind of purchase"),
         choices=[
-            ("licence", _l("Licence and agreement")),
-            ("legacy", _l("Customer identifier")),
-            ("legacy_minimal", _l("Customer identifier without account")),
+            _choice("licence", _l("Licence and agreement")),
+            _choice("legacy", _l("Customer identifier")),
+            _choice("legacy_minimal", _l("Customer identifier without account")),
         ],
     )
     fault = RadioField(
         _l("What goes wrong"),
         default=_NOTHING,
         choices=[
-            (_NOTHING, _l("Nothing")),
-            ("expired", _l("The token has expired")),
-            ("throttled", _l("AWS answers “slow down”")),
-            ("invalid", _l("AWS does not know the token")),
-            (_OTHER, _l("The token is for another product")),
-            ("internal", _l("AWS answers “internal error”")),
-            ("access_denied", _l("AWS does not let the seller ask")),
-            ("disabled", _l("The API is switched off")),
+            _choice(_NOTHING, _l("Nothing")),
+            _choice("expired", _l("The token has expired")),
+            _choice("throttled", _l("AWS answers “slow down”")),
+            _choice("invalid", _l("AWS does not know the token")),
+            _choice(_OTHER, _l("The token is for another product")),
+            _choice("internal", _l("AWS answers “internal error”")),
+            _choice("access_denied", _l("AWS does not let the seller ask")),
+            _choice("disabled", _l("The API is switched off")),
         ],
     )
 
     def __init__(self, product_codes: tuple[str, ...], *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self.product_code.choices = [(code, code) for code in product_codes]
+        self.product_code.choices = [_choice(code, code) for code in product_codes]
         if len(product_codes) == 1:
             del self.product_code
 

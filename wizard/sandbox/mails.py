@@ -9,6 +9,7 @@ from email.parser import BytesParser
 from typing import cast
 
 from wizard.sandbox.store import Store
+from wizard.sandbox.text import printable
 
 
 @dataclass(frozen=True)
@@ -34,7 +35,7 @@ class Mails:
     def keep(self, recipients: list[str], raw: bytes) -> None:
         """Parse a message as it came over SMTP and keep a row for each envelope recipient."""
         message = cast(EmailMessage, BytesParser(policy=policy.default).parsebytes(raw))
-        subject = str(message.get("Subject", ""))
+        subject = " ".join(printable(str(message.get("Subject", ""))).split())
         text, html = _part(message, "plain"), _part(message, "html")
         message_id = str(message.get("Message-ID", "")).strip()
         now = self._now()
@@ -82,4 +83,4 @@ def _part(message: EmailMessage, kind: str) -> str:
         # An encoding Python does not know: show what can be shown rather than lose the mail.
         payload = part.get_payload(decode=True)
         content = payload.decode("utf-8", "replace") if isinstance(payload, bytes) else str(payload)
-    return str(content).replace("\r\n", "\n")
+    return printable(str(content).replace("\r\n", "\n"))

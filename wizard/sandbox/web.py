@@ -27,6 +27,8 @@ CSP = {
     "frame-ancestors": "'none'",
 }
 
+# Word joiners and no-break spaces: a date does not fall apart at the end of a line.
+_CHINESE_MOMENT = "\u2060".join("y年M月d日") + "\u00a0HH:mm\u2060（UTC）"
 _FOR_PROGRAMS = ("/aws/api", "/aws/purchases", "/mailbox.json")
 
 
@@ -90,7 +92,7 @@ def account_number(digits: str) -> str:
 def moment(when: float | datetime) -> str:
     """Unix seconds or a datetime as "7 April 2026, 18:40 (UTC)"."""
     if language_of(str(get_locale())) == "zh":
-        return format_datetime(_utc(when), "y年M月d日\u00a0HH:mm\u2060（UTC）", locale="zh")
+        return format_datetime(_utc(when), _CHINESE_MOMENT, locale="zh")
     return format_datetime(_utc(when), "d MMMM y, HH:mm\u00a0'(UTC)'", locale="en")
 
 

@@ -16,7 +16,7 @@ import sqlalchemy as sa
 from flask import current_app
 
 from wizard import clock, limits, mail, outbox
-from wizard.extensions import db
+from wizard.extensions import change, db
 from wizard.transactions import release
 from wizard.verification.models import Challenge
 
@@ -75,7 +75,7 @@ def begin(
     """
     limits.hit(limits.ADDRESS_MAILS, "mail", _blind(address))
     now = clock.now()
-    db.session.execute(
+    change(
         sa.update(Challenge)
         .where(Challenge.purpose == purpose, Challenge.bound_to == bound_to, Challenge.closed_at.is_(None))
         .values(closed_at=now, outcome="superseded")
@@ -112,7 +112,7 @@ def resend(challenge: Challenge) -> None:
     if wait_of(challenge):
         raise TooSoon(wait_of(challenge))
     limits.hit(limits.ADDRESS_MAILS, "mail", _blind(challenge.address))
-    renewed = db.session.execute(
+    renewed = change(
         sa.update(Challenge)
         .where(
             Challenge.id == challenge.id,
@@ -121,7 +121,7 @@ def resend(challenge: Challenge) -> None:
         )
         .values(generation=Challenge.generation + 1, sent_at=now, expires_at=now + LIFE)
     )
-    if renewed.rowcount != 1:  # type: ignore[attr-defined]
+    if not renewed:
         raise TooSoon(int(BETWEEN_MAILS.total_seconds()))
     db.session.refresh(challenge)
     _mail(challenge)
@@ -136,7 +136,7 @@ def spend(challenge: Challenge, typed: str) -> None:
         values = {"closed_at": now, "outcome": "proven"}
     else:
         values = {"attempts": Challenge.attempts + 1}
-    counted = db.session.execute(
+    counted = change(
         sa.update(Challenge)
         .where(
             Challenge.id == challenge.id,
@@ -147,7 +147,7 @@ def spend(challenge: Challenge, typed: str) -> None:
         )
         .values(**values)
     )
-    if counted.rowcount == 1 and right:  # type: ignore[attr-defined]
+    if counted and right:
         return
     db.session.refresh(challenge)
     if challenge.closed_at is not None:

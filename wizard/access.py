@@ -1,0 +1,50 @@
+"""Who may call what: every route, in one table. ``create_app`` refuses to start with a route that is not in it."""
+
+from flask import Flask, request
+from flask.typing import ResponseReturnValue
+from flask_login import current_user
+
+from wizard.extensions import login
+
+PUBLIC = "public"
+ARRIVAL = "browser that holds the arrival's claim"
+JOURNEY = "journey owner"
+CONSOLE = "console account"
+MARKETPLACE = "marketplace, by its token"
+
+ACCESS = {
+    "asset": PUBLIC,
+    "health.healthz": PUBLIC,
+    "health.readyz": PUBLIC,
+    "health.metrics": PUBLIC,
+    "marketplaces.aws_landing_help": PUBLIC,
+    "marketplaces.aws_landing": MARKETPLACE,
+    "flows.home": PUBLIC,
+    "flows.register": PUBLIC,
+    "flows.register_again": PUBLIC,
+    "flows.bind": PUBLIC,
+    "flows.arrive": ARRIVAL,
+    "flows.resume": JOURNEY,
+    "flows.step": JOURNEY,
+    "flows.action": JOURNEY,
+    "console.sign_in": PUBLIC,
+    "console.sign_out": PUBLIC,
+    "console.front": CONSOLE,
+    "console.home": CONSOLE,
+}
+"""Endpoint → who may call it. Arrivals and journeys are found only through what proves them, so their views
+answer 404 to anybody else; a console page is not reached without a console account."""
+
+
+def init_access(app: Flask) -> None:
+    """Hold every request to the table. Raises ``RuntimeError`` for a route it does not list."""
+    routes = {rule.endpoint for rule in app.url_map.iter_rules()}
+    if routes != set(ACCESS):
+        raise RuntimeError(f"the access table and the routes differ: {sorted(routes ^ set(ACCESS))}")
+
+    @app.before_request
+    def admit() -> ResponseReturnValue | None:
+        if ACCESS.get(request.endpoint or "") == CONSOLE and not current_user.is_authenticated:
+            answer: ResponseReturnValue = login.unauthorized()
+            return answer
+        return None
