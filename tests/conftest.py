@@ -4,11 +4,13 @@ Where a test lives decides what it is: ``tests/unit`` opens no database, ``tests
 engines, ``tests/browser`` walks the running product. No test talks to another machine.
 """
 
+import os
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+import hypothesis
 import pytest
 
 from tests.support.sockets import refuse_outside
@@ -21,6 +23,7 @@ if TYPE_CHECKING:
     from tests.support.client import Client
     from tests.support.mailbox import Mailbox
     from tests.support.sandbox import LiveSandbox
+    from tests.support.walk import Walk
 
 pytest_plugins = [
     "tests.support.databases",
@@ -35,6 +38,9 @@ MOST_ROUNDS = 50
 
 def pytest_configure(config: pytest.Config) -> None:
     config.add_cleanup(refuse_outside())
+    # Nothing is timed in a test, and a build machine tries the same examples every time.
+    hypothesis.settings.register_profile("house", deadline=None, derandomize="CI" in os.environ)
+    hypothesis.settings.load_profile("house")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -143,3 +149,26 @@ def work(app: "Flask") -> Callable[[], int]:
         raise AssertionError(f"the worker is not done after {MOST_ROUNDS} rounds")
 
     return run
+
+
+@pytest.fixture
+def walk(
+    client: "Client", work: Callable[[], int], mailbox: "Mailbox", marketplace: "LiveSandbox"
+) -> "Walk":
+    """A customer who has not set out yet."""
+    from tests.support.walk import Walk
+
+    return Walk(client, work, mailbox, marketplace)
+
+
+@pytest.fixture
+def another(
+    client: "Client", work: Callable[[], int], mailbox: "Mailbox", marketplace: "LiveSandbox"
+) -> "Callable[..., Walk]":
+    """``another(language="zh", person=…)``: one more customer, in a browser of their own."""
+    from tests.support.walk import Walk
+
+    def make(language: str | None = None, **options: Any) -> "Walk":
+        return Walk(client.other(language), work, mailbox, marketplace, **options)
+
+    return make

@@ -65,7 +65,7 @@ class Base(DeclarativeBase):
     )
 
 
-db = SQLAlchemy(model_class=Base, session_options={"expire_on_commit": False})
+db = SQLAlchemy(model_class=Base, session_options={"expire_on_commit": False, "autoflush": False})
 migrate = Migrate(db=db, directory="migrations", render_as_batch=True)
 login = LoginManager()
 mail = Mail()

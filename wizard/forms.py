@@ -43,6 +43,11 @@ def tidy(text: str | None) -> str | None:
     return unicodedata.normalize("NFC", text).strip() if isinstance(text, str) else text
 
 
+def offers(field: Field) -> set[str]:
+    """The values a field of choices offered on this page."""
+    return {choice.value for choice in field.choices or ()}
+
+
 class Filled:
     """The field holds something."""
 

@@ -8,14 +8,13 @@ before the view holds no lock while a password is hashed.
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 
 import sqlalchemy as sa
 from flask import Flask, current_app, request
 from flask_limiter import Limiter
-from limits import RateLimitItem, parse_many
+from limits import parse_many
 from limits.storage import Storage
-from limits.strategies import FixedWindowRateLimiter
 from sqlalchemy.orm import Mapped, mapped_column
 
 from wizard import clock
@@ -57,20 +56,7 @@ class DatabaseStorage(Storage):
         return sa.exc.SQLAlchemyError
 
     def incr(self, key: str, expiry: int, amount: int = 1) -> int:
-        now = clock.now()
-        with _connection() as connection:
-            ended = RateLimit.expires_at <= now
-            statement = insert(RateLimit).values(
-                key=key, count=amount, expires_at=now + timedelta(seconds=expiry)
-            )
-            statement = statement.on_conflict_do_update(
-                index_elements=["key"],
-                set_={
-                    "count": sa.case((ended, amount), else_=RateLimit.count + amount),
-                    "expires_at": sa.case((ended, statement.excluded.expires_at), else_=RateLimit.expires_at),
-                },
-            ).returning(RateLimit.count)
-            return int(connection.execute(statement).scalar_one())
+        return _count({key: expiry}, amount)[key][0]
 
     def _live(self, key: str) -> tuple[int, datetime] | None:
         with _connection() as connection:
@@ -101,6 +87,23 @@ class DatabaseStorage(Storage):
             connection.execute(sa.delete(RateLimit).where(RateLimit.key == key))
 
 
+def _count(windows: dict[str, int], amount: int = 1) -> dict[str, tuple[int, datetime]]:
+    """Count ``amount`` in each window (key → seconds it lasts); key → (count now, when the window ends)."""
+    now = clock.now()
+    rows = [{"key": k, "count": amount, "expires_at": now + timedelta(seconds=s)} for k, s in windows.items()]
+    ended = RateLimit.expires_at <= now
+    statement = insert(RateLimit).values(rows)
+    statement = statement.on_conflict_do_update(
+        index_elements=["key"],
+        set_={
+            "count": sa.case((ended, amount), else_=RateLimit.count + amount),
+            "expires_at": sa.case((ended, statement.excluded.expires_at), else_=RateLimit.expires_at),
+        },
+    ).returning(RateLimit.key, RateLimit.count, RateLimit.expires_at)
+    with _connection() as connection:
+        return {row[0]: (row[1], row[2]) for row in connection.execute(statement)}
+
+
 @contextmanager
 def _connection() -> Iterator[sa.Connection]:
     if db.session().in_transaction():
@@ -119,16 +122,17 @@ class LimitReached(Exception):
 
 
 def hit(limit: str, *names: str) -> None:
-    """Count one against each window of ``limit`` ("5 per hour; 10 per day") under these names.
+    """Count one against each window of ``limit`` ("5 per hour; 10 per day") under these names, in one statement.
 
     Raises :class:`LimitReached` with the end of the longest window that refused.
     """
     if not current_app.config["RATELIMIT_ENABLED"]:
         return
-    strategy = FixedWindowRateLimiter(DatabaseStorage())
-    refused = [item for item in parse_many(limit) if not strategy.hit(item, *names)]
-    if refused:
-        raise LimitReached(max(_ends(strategy, item, names) for item in refused))
+    windows = {item.key_for(*names): item for item in parse_many(limit)}
+    counted = _count({key: item.get_expiry() for key, item in windows.items()})
+    ends = [end for key, (count, end) in counted.items() if count > windows[key].amount]
+    if ends:
+        raise LimitReached(max(ends))
 
 
 def clear(limit: str, *names: str) -> None:
@@ -136,10 +140,6 @@ def clear(limit: str, *names: str) -> None:
     storage = DatabaseStorage()
     for item in parse_many(limit):
         storage.clear(item.key_for(*names))
-
-
-def _ends(strategy: FixedWindowRateLimiter, item: RateLimitItem, names: tuple[str, ...]) -> datetime:
-    return datetime.fromtimestamp(strategy.get_window_stats(item, *names).reset_time, UTC)
 
 
 def _client_address() -> str:

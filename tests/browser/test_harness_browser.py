@@ -8,7 +8,7 @@ from flask import Flask, Response, request
 from playwright.sync_api import Browser, Error
 from werkzeug.serving import make_server
 
-from tests.support.browser import Visitors
+from tests.support.browser import Visitors, fits, is_accessible
 
 POLICY = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' http:; base-uri 'none'"
 SCRIPTS = {
@@ -97,3 +97,19 @@ def test_people_differ_in_language_size_and_script(watched: Visitors, origin: st
     assert phone.viewport_size == {"width": 390, "height": 844}
     desk.context.add_cookies([{"name": "mine", "value": "1", "url": origin}])
     assert phone.context.cookies() == []
+
+
+def test_a_page_that_axe_faults_fails(watched: Visitors, origin: str) -> None:
+    page = watched()
+    page.goto(f"{origin}/page?html=<input name=email>")
+    with pytest.raises(AssertionError, match="label"):
+        is_accessible(page)
+
+
+def test_a_page_wider_than_the_window_fails(watched: Visitors, origin: str) -> None:
+    page = watched(size=(320, 600))
+    page.goto(f"{origin}/page?html=<p>{'narrow ' * 20}</p>")
+    fits(page)
+    page.goto(f"{origin}/page?html=<p>{'wide' * 100}</p>")
+    with pytest.raises(AssertionError, match="in a window of 320"):
+        fits(page)

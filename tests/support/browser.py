@@ -18,6 +18,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
+from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, Route, sync_playwright
 
 from tests.support import chromium
@@ -114,6 +115,18 @@ class Visitors:
             # The favicon is asked for by Chromium itself, not by a page.
             if not where.endswith("/favicon.ico"):
                 self.trouble.append(f"the console said: {message.text} ({where})")
+
+
+def is_accessible(page: Page) -> None:
+    """axe finds nothing on the page as it is now. Raises AssertionError with its report."""
+    found = Axe().run(page)
+    assert not found.violations_count, f"axe, at {page.url}:\n{found.generate_report()}"
+
+
+def fits(page: Page) -> None:
+    """Nothing makes the page scroll sideways."""
+    needs, has = page.evaluate("[document.documentElement.scrollWidth, document.documentElement.clientWidth]")
+    assert needs <= has, f"{page.url} is {needs} px wide in a window of {has}"
 
 
 @pytest.fixture(scope="session")

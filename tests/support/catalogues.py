@@ -70,9 +70,9 @@ class Domain:
                 yield f"missing: {sentence!r} ({where})"
             elif not all(_strings(message.string)):
                 yield f"not translated: {sentence!r} ({where})"
-        for sentence in have:
-            if sentence not in self.allowed:
-                yield f"said nowhere: {sentence!r}"
+        for known in have:
+            if known not in self.allowed:
+                yield f"said nowhere: {known!r}"
         for obsolete in self.catalogue.obsolete.values():
             yield f"obsolete: {obsolete.id!r}"
         for message in have.values():
@@ -101,7 +101,8 @@ def sentences(files: Iterable[Path], root: Path = ROOT) -> dict[Sentence, str]:
         for line, messages, _comments, _context in extract_from_file(
             method, str(path), KEYWORDS, options=options
         ):
-            found.setdefault(messages, f"{path.relative_to(root)}:{line}")
+            sentence = messages if isinstance(messages, str) else tuple(messages)
+            found.setdefault(sentence, f"{path.relative_to(root)}:{line}")
     return found
 
 

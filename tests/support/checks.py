@@ -13,7 +13,7 @@ import html5lib
 from bs4 import Tag
 from html5lib.constants import E as PARSE_ERRORS
 
-from tests.support.page import Page, label_text, squeeze, submit_buttons, visible_text
+from tests.support.page import Page, label_text, squeeze, visible_text
 
 Check = Callable[[Page], Iterator[str]]
 
@@ -103,7 +103,9 @@ def has_names(page: Page) -> Iterator[str]:
             group = control.find_parent("fieldset")
             if not isinstance(group, Tag) or not group.find("legend"):
                 yield f"the choice {control.get('name')!r} has no fieldset with a legend"
-    for tag in [*page.soup.select("a[href], button"), *submit_buttons(page.soup)]:
+    for tag in page.soup.select('a[href], button, input[type="submit"]'):
+        if tag.has_attr("hidden"):
+            continue  # A script shows it, and gives it its words then.
         alts = " ".join(str(img.get("alt", "")) for img in tag.select("img"))
         if not (visible_text(tag) or tag.get("aria-label") or tag.get("value") or alts.strip()):
             yield f"<{tag.name}> {tag.get('href') or tag.get('name') or ''} has no text"

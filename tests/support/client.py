@@ -15,6 +15,7 @@ import gzip
 import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -83,10 +84,12 @@ class Client:
     # ── what a person does ──────────────────────────────────────────────────────────────────────────────
 
     def get(self, path: str, *, follow: bool = False, **options: Any) -> Page:
+        __tracebackhide__ = True
         return self._go("GET", path, follow=follow, **options)
 
     def post(self, path: str, data: Any = None, *, follow: bool = False, **options: Any) -> Page:
         """POST as it is, nothing added. ``cross_site`` leaves SameSite cookies at home, as a browser would."""
+        __tracebackhide__ = True
         return self._go("POST", path, data=data, follow=follow, **options)
 
     def submit(
@@ -102,6 +105,7 @@ class Client:
     ) -> Page:
         """Fill in the form that has this button and press it. ``answers`` go by visible label or by name,
         ``named`` by name; what is not mentioned is sent as the page had it, hidden fields too."""
+        __tracebackhide__ = True
         form = page.form(button)
         data = form.filled({**(answers or {}), **named})
         options: dict[str, Any] = {"follow": follow, "without": without, "statements": statements}
@@ -115,6 +119,7 @@ class Client:
 
     def click(self, page: Page, link: str, *, follow: bool = True, **options: Any) -> Page:
         """Follow the link with this text; one that leads to another origin fails, for we cannot go there."""
+        __tracebackhide__ = True
         target = page.link(link)
         assert not urlsplit(target).netloc, f"the link {link!r} on {page} leads elsewhere: {target}"
         return self.get(target, follow=follow, **options)
@@ -133,6 +138,7 @@ class Client:
     def _go(
         self, method: str, path: str, *, follow: bool, without: tuple[str, ...] = (), **options: Any
     ) -> Page:
+        __tracebackhide__ = True
         page = self._once(method, path, without=frozenset(without), **options)
         history: list[Page] = []
         while follow and page.is_redirect:
@@ -156,6 +162,7 @@ class Client:
         headers: Mapping[str, str] | None = None,
         **options: Any,
     ) -> Page:
+        __tracebackhide__ = True
         assert not has_app_context(), (
             "leave the app context before making a request: the request would share your session instead of "
             "opening and closing its own"
@@ -164,7 +171,7 @@ class Client:
         sent = {"Accept-Language": self.language, **(headers or {})}
         if cross_site:
             sent = {"Origin": "http://elsewhere.test", "Sec-Fetch-Site": "cross-site", **sent}
-        with watch() as sql, _leftovers(self.app) as left:
+        with watch() as sql, _leftovers() as left:
             response = http.open(
                 path.split("#")[0], method=method, base_url=self.origin, headers=sent, **options
             )
@@ -241,22 +248,32 @@ class Client:
                 )
 
 
+_left: ContextVar[list[str] | None] = ContextVar("left", default=None)
+
+
 @contextmanager
-def _leftovers(app: Flask) -> Iterator[list[str]]:
-    """Collect what a request leaves in the session, looking after its own teardown and before Flask-SQLAlchemy's."""
+def _leftovers() -> Iterator[list[str]]:
+    """Collect what the requests of this thread leave in the session."""
     left: list[str] = []
-
-    def look(_sender: Flask, exc: BaseException | None = None, **_extra: object) -> None:
-        extension = app.extensions.get("sqlalchemy")
-        if extension is None or exc is not None:
-            return
-        session = extension.session
-        left.extend(f"new {thing!r}" for thing in session.new)
-        left.extend(f"changed {thing!r}" for thing in session.dirty if session.is_modified(thing))
-        left.extend(f"deleted {thing!r}" for thing in session.deleted if inspect(thing).persistent)
-
-    with request_tearing_down.connected_to(look, app):
+    token = _left.set(left)
+    try:
         yield left
+    finally:
+        _left.reset(token)
+
+
+# Connected once and for good: signals are not made to be connected while racing threads send them.
+# This one comes after a request's own teardown and before Flask-SQLAlchemy throws the session away.
+@request_tearing_down.connect
+def _look_at_the_session(app: Flask, exc: BaseException | None = None, **_extra: object) -> None:
+    left = _left.get()
+    extension = app.extensions.get("sqlalchemy")
+    if left is None or extension is None or exc is not None:
+        return
+    session = extension.session
+    left.extend(f"new {thing!r}" for thing in session.new)
+    left.extend(f"changed {thing!r}" for thing in session.dirty if session.is_modified(thing))
+    left.extend(f"deleted {thing!r}" for thing in session.deleted if inspect(thing).persistent)
 
 
 def _counted_apart(writes: list[str]) -> bool:

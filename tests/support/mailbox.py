@@ -36,6 +36,7 @@ class Mailbox:
 
 @pytest.fixture
 def mailbox(tmp_path: Path) -> Iterator[Mailbox]:
-    box = Mailbox(tmp_path / "mailbox.db")
+    """A mailbox of the test's own, in the file that the sandbox of its ``app`` shows at /sandbox/mailbox."""
+    box = Mailbox(tmp_path / "sandbox.db")
     yield box
     box.stop()

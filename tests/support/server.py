@@ -20,6 +20,7 @@ from typing import Any
 import pytest
 
 from tests.support.databases import ROOT, environment
+from tests.support.processes import dying_with_us
 
 START_SECONDS = 60
 MAIL_SECONDS = 20
@@ -89,6 +90,8 @@ class Server:
         except subprocess.TimeoutExpired:
             self.kill9()
             raise AssertionError(f"the server does not stop within {STOP_SECONDS} s\n{self.tail()}") from None
+        ended = self._process.returncode
+        assert ended in (0, -signal.SIGTERM), f"the server ended with {ended}\n{self.tail()}"
 
     def tail(self, lines: int = 40) -> str:
         """The last lines of its log."""
@@ -113,6 +116,7 @@ class Server:
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
+                preexec_fn=dying_with_us(signal.SIGKILL),
             )
 
     def _wait_until_ready(self) -> None:

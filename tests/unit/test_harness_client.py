@@ -11,6 +11,7 @@ from sqlalchemy import text
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 from tests.support.client import Budgets, Client
+from tests.support.races import race
 
 pytestmark = pytest.mark.opens_a_database
 
@@ -366,6 +367,22 @@ def test_a_cross_site_post_brings_no_cookie_and_its_answers_cookie_stays(fake: F
     client.other().get("/register")
     assert seen == [{}, {}, {"session": "1", "claim": "2"}, {"session": "1"}, {}]
     assert client.cookie("claim", path="/arrive") == "2"
+
+
+def test_racing_clients_are_told_apart(fake: Fake) -> None:
+    fake.commit = False
+
+    def act() -> None:
+        if request.path == "/register/3":
+            fake.db.session.add(Thing(name="left"))
+        else:
+            fake.db.session.execute(text("SELECT 1"))
+
+    fake.act = act
+    outcomes = race(8, lambda number: fake.client.post(f"/register/{number}"))
+    assert [number for number, outcome in enumerate(outcomes) if outcome.error] == [3]
+    assert "left in the session" in str(outcomes[3].error)
+    assert {len(outcome.result.statements) for outcome in outcomes if outcome.result} == {1}
 
 
 def test_a_request_inside_an_app_context_is_refused(fake: Fake) -> None:

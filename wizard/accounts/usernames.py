@@ -33,29 +33,32 @@ def key_of(username: str) -> str:
 def reserve(site_id: str, username: str, holder: str, until: datetime, proven_email_key: str) -> None:
     """Hold a name on a site and in the Billing Center for ``holder``, in place of any it held before.
 
-    The name of the Billing Center account that owns the proven address is free to its owner.
-    Raises :class:`UsernameTaken`; nothing is then held that was not before.
+    One upsert decides: a name goes to whoever inserts it first, or takes over a claim that ran out. The
+    name of the Billing Center account that owns the proven address is free to its owner.
+    Raises :class:`UsernameTaken`; the holder then holds no name.
     """
-    now = clock.now()
     key = key_of(username)
     wanted = {site_scope(site_id), BILLING}
-    own = sa.select(BillingAccount.id).where(
-        BillingAccount.username_key == key, BillingAccount.email_key == proven_email_key
+    rows = [{"scope": s, "key": key, "holder": holder, "expires_at": until} for s in sorted(wanted)]
+    claim = insert(UsernameClaim).values(rows)
+    free = sa.or_(UsernameClaim.holder == holder, UsernameClaim.expires_at <= clock.now())
+    claim = claim.on_conflict_do_update(
+        index_elements=["scope", "key"], set_={"holder": holder, "expires_at": until}, where=free
     )
-    if db.session.scalar(own) is not None:
-        wanted.remove(BILLING)
-    with db.session.begin_nested():
-        change(
-            sa.delete(UsernameClaim).where(
-                sa.or_(
-                    UsernameClaim.holder == holder,
-                    sa.and_(UsernameClaim.key == key, UsernameClaim.expires_at <= now),
-                )
-            )
-        )
-        rows = [{"scope": s, "key": key, "holder": holder, "expires_at": until} for s in sorted(wanted)]
-        if change(insert(UsernameClaim).values(rows).on_conflict_do_nothing()) != len(rows):
-            raise UsernameTaken
+    held = set(db.session.scalars(claim.returning(UsernameClaim.scope)))
+    if wanted - held == {BILLING} and _is_own_billing_name(key, proven_email_key):
+        held = wanted
+    others = UsernameClaim.key != key if held == wanted else sa.true()
+    change(sa.delete(UsernameClaim).where(UsernameClaim.holder == holder, others))
+    if held != wanted:
+        raise UsernameTaken
+
+
+def _is_own_billing_name(key: str, email_key: str) -> bool:
+    own = sa.select(BillingAccount.id).where(
+        BillingAccount.username_key == key, BillingAccount.email_key == email_key
+    )
+    return db.session.scalar(own) is not None
 
 
 def keep(site_id: str, username: str, holder: str, account: str) -> None:

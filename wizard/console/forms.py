@@ -5,7 +5,7 @@ from flask_babel import lazy_gettext as _l
 from wtforms import Field, PasswordField, RadioField, StringField
 from wtforms.validators import StopValidation
 
-from wizard.forms import AtMost, Filled, Form, tidy
+from wizard.forms import AtMost, Filled, Form, offers, tidy
 
 
 class SignInForm(Form):
@@ -25,5 +25,5 @@ class SignInForm(Form):
     )
 
     def validate_site(self, field: Field) -> None:
-        if field.data not in {value for value, *_label in field.choices}:
+        if field.data not in offers(field):
             raise StopValidation(_("Choose the site of your console account"))

@@ -16,10 +16,12 @@ from wtforms import (
     StringField,
     TextAreaField,
 )
+from wtforms.fields.choices import SelectChoice
 from wtforms.validators import StopValidation
 
 from wizard.accounts import addresses, passwords, usernames
-from wizard.forms import AtMost, Filled, Form, Printable, tidy
+from wizard.forms import AtMost, Filled, Form, Printable, offers, tidy
+from wizard.i18n import LANGUAGES
 from wizard.verification import codes
 
 INDUSTRIES = {
@@ -37,7 +39,7 @@ INDUSTRIES = {
 }
 
 
-def region_choices() -> list[tuple[str, str]]:
+def region_choices() -> list[SelectChoice]:
     """Countries and regions by their name in the reader's language, sorted by it."""
 
     names = get_locale().territories
@@ -46,7 +48,7 @@ def region_choices() -> list[tuple[str, str]]:
         for code, name in names.items()
         if len(code) == 2 and code not in ("ZZ", "XA", "XB", "QO")
     ]
-    return sorted(places, key=lambda place: place[1])
+    return [SelectChoice(code, name) for code, name in sorted(places, key=lambda place: place[1])]
 
 
 def email_shape(_form: Form, field: Field) -> None:
@@ -75,12 +77,32 @@ def phone_shape(_form: Form, field: Field) -> None:
     field.data = phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.INTERNATIONAL)
 
 
+# Fields that several forms share. Their order here is the order of the error summary.
+
+
+class SiteMixin:
+    site = RadioField(_l("Site"), validate_choice=False)
+
+    def validate_site(self, field: Field) -> None:
+        if field.data not in offers(field):
+            raise StopValidation(_("Choose the site where your workspace will live"))
+
+
 class UsernameMixin:
     username = StringField(
         _l("Username"),
         filters=[tidy],
         validators=[Filled(_l("Enter a username")), AtMost(40), username_shape],
         render_kw={"autocomplete": "username", "spellcheck": "false", "autocapitalize": "none"},
+    )
+
+
+class EmailMixin:
+    email = StringField(
+        _l("Email"),
+        filters=[tidy],
+        validators=[Filled(_l("Enter your email address")), AtMost(254), email_shape],
+        render_kw={"type": "email", "autocomplete": "email", "spellcheck": "false", "inputmode": "email"},
     )
 
 
@@ -114,25 +136,13 @@ class PasswordMixin:
             raise StopValidation(_("Type the same password twice"))
 
 
-class BasicForm(UsernameMixin, PasswordMixin, Form):
-    site = RadioField(_l("Site"), validate_choice=False)
-    email = StringField(
-        _l("Email"),
-        filters=[tidy],
-        validators=[Filled(_l("Enter your email address")), AtMost(254), email_shape],
-        render_kw={"type": "email", "autocomplete": "email", "spellcheck": "false", "inputmode": "email"},
-    )
+class BasicForm(SiteMixin, UsernameMixin, EmailMixin, PasswordMixin, Form):
     phone = StringField(
         _l("Phone number (optional)"),
         filters=[tidy],
         validators=[AtMost(40), phone_shape],
         render_kw={"type": "tel", "autocomplete": "tel"},
     )
-
-    def validate_site(self, field: Field) -> None:
-        allowed = {value for value, *_label in field.choices}
-        if field.data not in allowed:
-            raise StopValidation(_("Choose the site where your workspace will live"))
 
 
 class CodeForm(Form):
@@ -178,8 +188,8 @@ class CompanyForm(Form):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        nothing = ("", _("Not said"))
-        self.industry.choices = [nothing, *((key, str(name)) for key, name in INDUSTRIES.items())]
+        nothing = SelectChoice("", _("Not said"))
+        self.industry.choices = [nothing, *(SelectChoice(key, str(name)) for key, name in INDUSTRIES.items())]
         self.region.choices = [nothing, *region_choices()]
 
     def validate_industry(self, field: Field) -> None:
@@ -202,12 +212,14 @@ class ActivationForm(Form):
         render_kw={"autocomplete": "off"},
     )
     language = RadioField(
-        _l("Workspace language"), choices=[("en", "English"), ("zh", "简体中文")], validate_choice=False
+        _l("Workspace language"),
+        choices=[SelectChoice(*language) for language in LANGUAGES.items()],
+        validate_choice=False,
     )
     agree = BooleanField(_l("I agree to the Pay-as-you-go agreement"))
 
     def validate_method(self, field: Field) -> None:
-        if field.data not in {value for value, *_label in field.choices or ()}:
+        if field.data not in offers(field):
             raise StopValidation(_("Choose what pays for this workspace"))
 
     def validate_language(self, field: Field) -> None:
@@ -225,8 +237,8 @@ class ChoiceForm(Form):
     has_account = RadioField(
         _l("Do you have a Billing Center account?"),
         choices=[
-            ("no", _l("I have no Billing Center account")),
-            ("yes", _l("I have a Billing Center account")),
+            SelectChoice("no", _l("I have no Billing Center account")),
+            SelectChoice("yes", _l("I have a Billing Center account")),
         ],
         validate_choice=False,
     )
@@ -238,5 +250,5 @@ class ChoiceForm(Form):
 
 def _one_of(field: Field) -> None:
     """A choice the page offered; anything else counts as nothing said."""
-    if field.data not in {value for value, *_label in field.choices}:
+    if field.data not in offers(field):
         field.data = ""

@@ -104,6 +104,8 @@ def _console(journey: Journey, step: str) -> Node:
     account = journey.console_account
     if account is not None:
         site = directory.get(account.site_id).label
+        if step == "successful":
+            return Node("console", "exists", title, (account.username, str(site)))
         return Node(
             "console", "exists", title, (_("%(username)s on %(site)s", username=account.username, site=site),)
         )

@@ -114,6 +114,7 @@ def _send_code(journey: Journey, known: addresses.Known) -> None:
             locale=journey.locale,
             about=show.about_mail(journey, site),
             decoy_message="already_registered" if known.at_site else None,
+            instead_of=open_challenge,
         )
     except LimitReached as limit:
         raise Refused(show.too_many_mails(limit.until), "email") from None

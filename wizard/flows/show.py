@@ -9,6 +9,7 @@ from typing import Any
 
 from flask import current_app, request, url_for
 from flask_babel import gettext as _
+from wtforms.fields.choices import SelectChoice
 
 from wizard import clock
 from wizard.accounts import directory as accounts
@@ -50,8 +51,12 @@ def site_groups(method: str | None = None) -> list[tuple[str, list[SiteCard]]]:
     return [(titles[key] if len(groups) > 1 else "", cards) for key, cards in groups.items()]
 
 
-def site_choices(method: str | None = None) -> list[tuple[str, str]]:
-    return [(s.id, str(s.label)) for s in sites.all_sites() if method is None or sites.allows(s, method)]
+def site_choices(method: str | None = None) -> list[SelectChoice]:
+    return [
+        SelectChoice(s.id, str(s.label))
+        for s in sites.all_sites()
+        if method is None or sites.allows(s, method)
+    ]
 
 
 def purchase(journey: Journey) -> str | None:
@@ -182,7 +187,7 @@ def activation_form(journey: Journey) -> ActivationForm:
     if journey.subscription is not None:
         del form.method
     else:
-        form.method.choices = [(m["value"], m["title"]) for m in methods(journey)]
+        form.method.choices = [SelectChoice(m["value"], m["title"]) for m in methods(journey)]
     return form
 
 

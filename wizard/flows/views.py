@@ -4,6 +4,8 @@ from typing import Any
 
 from flask import Blueprint, abort, redirect, render_template, request, session, url_for
 from flask.typing import ResponseReturnValue
+from flask_babel import gettext as _
+from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm.exc import StaleDataError
 
 from wizard.accounts import identity
@@ -62,6 +64,7 @@ def _choice(arrival: Arrival, form: ChoiceForm) -> ResponseReturnValue:
         account_number=account_number(account.account_id),
         product=line.product_title(),
         line=line.of_purchase(account),
+        line_title=_("What exists now"),
         action_url=url_for(".arrive", arrival_id=arrival.id),
     )
     return page, _status(form)
@@ -155,7 +158,7 @@ def _show(journey: Journey, step: Step[Journey]) -> ResponseReturnValue:
     except Refused as refusal:
         _put(refusal, form)
         return _render(journey, step, form), 422
-    except StaleDataError:
+    except (StaleDataError, IntegrityError):
         # Another tab or a second click changed the journey first: look again at what is true now.
         db.session.rollback()
         journey = _mine(journey.reference)
@@ -180,6 +183,7 @@ def _render(journey: Journey, step: Step[Journey], form: Form, **more: Any) -> s
         "resend_form": form,
         "progress": walk.progress(step.key),
         "line": line.of_journey(journey, step.key),
+        "line_title": _("What exists now"),
         "purchase": show.purchase(journey),
         "reference": journey.reference,
         "back_url": _url(journey, back) if back else None,

@@ -20,7 +20,7 @@ _NOTHING = "none"
 _OTHER = "other_product"
 
 
-class _Form(FlaskForm):  # type: ignore[misc]
+class _Form(FlaskForm):
     class Meta:
         csrf = False
 

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from email import policy
 from email.message import EmailMessage
 from email.parser import BytesParser
-from typing import cast
 
 from wizard.sandbox.store import Store
 from wizard.sandbox.text import printable
@@ -34,7 +33,7 @@ class Mails:
 
     def keep(self, recipients: list[str], raw: bytes) -> None:
         """Parse a message as it came over SMTP and keep a row for each envelope recipient."""
-        message = cast(EmailMessage, BytesParser(policy=policy.default).parsebytes(raw))
+        message = BytesParser(policy=policy.default).parsebytes(raw)
         subject = " ".join(printable(str(message.get("Subject", ""))).split())
         text, html = _part(message, "plain"), _part(message, "html")
         message_id = str(message.get("Message-ID", "")).strip()

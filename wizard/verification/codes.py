@@ -19,6 +19,7 @@ from wizard import clock, limits, mail, outbox
 from wizard.extensions import change, db
 from wizard.transactions import release
 from wizard.verification.models import Challenge
+from wizard.wording import time_of_day
 
 DIGITS = 6
 LIFE = timedelta(minutes=10)
@@ -66,20 +67,20 @@ def begin(
     locale: str,
     about: dict[str, Any],
     decoy_message: str | None = None,
+    instead_of: Challenge | None = None,
 ) -> Challenge:
-    """Open a challenge and mail its code; a challenge this owner had open for the purpose ends.
+    """Open a challenge and mail its code; the one this owner had open for the purpose (``instead_of``) ends.
 
     ``about`` is what the mail says besides the code (JSON). With ``decoy_message`` everything happens
     the same way, but that message goes out in place of the code and nothing typed will match.
-    Raises :class:`wizard.limits.LimitReached` when the address had its mails for the hour or the day.
+    Raises :class:`wizard.limits.LimitReached` when the address had its mails for the hour or the day, and
+    ``IntegrityError`` when a parallel request opened a challenge first.
     """
     limits.hit(limits.ADDRESS_MAILS, "mail", _blind(address))
     now = clock.now()
-    change(
-        sa.update(Challenge)
-        .where(Challenge.purpose == purpose, Challenge.bound_to == bound_to, Challenge.closed_at.is_(None))
-        .values(closed_at=now, outcome="superseded")
-    )
+    if instead_of is not None:
+        instead_of.closed_at, instead_of.outcome = now, "superseded"
+        db.session.flush()
     challenge = Challenge(
         id=secrets.token_urlsafe(16),
         purpose=purpose,
@@ -204,7 +205,7 @@ def deliver(payload: dict[str, Any], entry_id: int) -> None:
         raise outbox.NoLongerNeeded("the code had expired before it could be sent")
     context = dict(challenge.about)
     if challenge.message == CODE_MESSAGE:
-        context |= {"code": code_of(challenge), "works_until": challenge.expires_at}
+        context |= {"code": code_of(challenge), "works_until": time_of_day(challenge.expires_at)}
     mail.deliver(challenge.address, challenge.message, challenge.locale, context, entry_id)
 
 

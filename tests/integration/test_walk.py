@@ -1,0 +1,94 @@
+"""The main job: a buyer arrives with nothing and leaves with a working workspace."""
+
+from collections.abc import Callable
+
+import pytest
+
+from tests.support.walk import Walk
+
+
+def test_a_buyer_walks_from_aws_to_a_workspace(walk: Walk) -> None:
+    walk.land()
+    assert walk.page.h1 == "Do you have a Billing Center account?"
+    assert walk.say_new().page.h1 == "Basic information"
+    assert walk.give_basics().page.h1 == "Enter the code from your email"
+    assert walk.enter_code().h1 == "Company information"
+    assert walk.give_company().h1 == "Activation method"
+    assert walk.activate().h1 == "Your workspace is being made"
+    assert walk.wait_until_made().h1 == "Activation successful"
+    home = walk.sign_in()
+    assert home.h1 == "Harbour"
+    assert walk.bought["customerAWSAccountId"][:4] in home.text
+    assert "Start by installing the agent" in home.text
+
+
+def test_the_same_walk_in_chinese(another: Callable[..., Walk]) -> None:
+    walk = another("zh")
+    assert walk.land().page.h1 == "您有费用中心账号吗？"
+    assert walk.say_new().page.h1 == "基本信息"
+    walk.give_basics().enter_code()
+    walk.give_company()
+    walk.activate(language="zh")
+    assert walk.wait_until_made().h1 == "开通成功"
+    assert walk.sign_in().h1 == "Harbour"
+    assert all(any("\u4e00" <= c <= "\u9fff" for c in subject) for subject in walk.subjects())
+
+
+def test_without_a_marketplace_the_billing_center_account_pays(walk: Walk) -> None:
+    walk.register().give_basics().enter_code()
+    walk.give_company()
+    walk.activate(method="billing_center")
+    assert walk.wait_until_made().h1 == "Activation successful"
+    assert f"Billing Center account {walk.person.username}" in walk.sign_in().text
+
+
+def test_aws_chosen_without_a_purchase_comes_back_to_this_very_journey(walk: Walk) -> None:
+    walk.register().give_basics().enter_code()
+    walk.give_company()
+    page = walk.activate(method="aws")
+    assert page.h1 == "Subscribe at AWS"
+    reference = walk.reference
+    back = walk.land().page
+    assert back.path == f"/journeys/{reference}/subscribe"
+    walk.page = walk.client.submit(back, "Confirm")
+    assert walk.wait_until_made().h1 == "Activation successful"
+    assert "AWS account" in walk.sign_in().text
+
+
+def test_each_mail_goes_out_once(walk: Walk) -> None:
+    walk.to_end()
+    subjects = walk.subjects()
+    assert len(subjects) == 3
+    assert subjects[0] == "Harbour is ready"
+    assert "console account" in subjects[1]
+    assert "code" in subjects[2]
+
+
+@pytest.mark.parametrize("style", ["licence", "legacy", "legacy_minimal"])
+def test_every_style_of_purchase_arrives(walk: Walk, style: str) -> None:
+    walk.land(style=style).say_new()
+    assert walk.page.h1 == "Basic information"
+    assert "AWS account" in walk.page.text
+
+
+def test_leaving_and_coming_back_on_another_device_continues_where_it_stopped(walk: Walk) -> None:
+    walk.to_activation()
+    elsewhere = walk.client.other()
+    page = walk.sign_in(elsewhere)
+    assert page.h1 == "Activation method"
+    walk.client, walk.page = elsewhere, page
+    assert walk.activate().h1 == "Your workspace is being made"
+
+
+def test_the_front_door_continues_a_journey_of_this_browser(walk: Walk) -> None:
+    walk.to_company()
+    assert walk.client.get("/register", follow=True).h1 == "Company information"
+
+
+def test_a_billing_center_account_of_the_proven_address_is_used_again(walk: Walk, another: Callable[..., Walk]) -> None:
+    walk.to_end()
+    again = another(site="eu1", person=walk.person)
+    again.to_activation()
+    assert f"Billing Center account {walk.person.username}" in again.page.text
+    again.activate()
+    assert again.wait_until_made().h1 == "Activation successful"
