@@ -260,10 +260,8 @@ def activate(journey: Journey) -> None:
             payer = directory.billing_account_of(owner.email)
             if payer is None:
                 payer = directory.create_billing_account(owner, origin=journey.reference)
-            journey.billing_account = payer
-            journey.workspace = workspaces.order(
-                wanted, owner, payer, journey.subscription, origin=journey.reference
-            )
+            workspace = workspaces.order(wanted, owner, payer, journey.subscription, origin=journey.reference)
+            journey.billing_account, journey.workspace = payer, workspace
     except (directory.AccountExists, workspaces.WorkspaceExists):
         db.session.refresh(journey)
         if is_ordered(journey):
