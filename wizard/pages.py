@@ -17,7 +17,6 @@ from sqlalchemy.exc import InterfaceError, OperationalError
 from werkzeug.exceptions import HTTPException
 
 from wizard import wording
-from wizard.billing.wording import account_number
 from wizard.brand import Brand, stylesheet
 from wizard.i18n import language_of, other_language
 from wizard.limits import limiter
@@ -86,7 +85,7 @@ def _serve_assets(app: Flask, brand: Brand) -> None:
 
 def _fill_templates(app: Flask, brand: Brand) -> None:
     app.jinja_env.filters.update(
-        account_number=account_number, datetime=wording.date_and_time, time=wording.time_of_day
+        account_number=wording.account_number, datetime=wording.date_and_time, time=wording.time_of_day
     )
     app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True
 

@@ -4,15 +4,7 @@ from flask_babel import force_locale
 from flask_babel import gettext as _
 
 from wizard.billing.models import ALIBABA, AWS, CloudAccount, Workspace
-
-NBSP = "\N{NO-BREAK SPACE}"
-
-
-def account_number(number: str) -> str:
-    """A cloud account's number in fours, unbreakable: 782858285006 → 7828 5828 5006. Other ids as they are."""
-    if not number.isdigit() or len(number) % 4:
-        return number
-    return NBSP.join(number[i : i + 4] for i in range(0, len(number), 4))
+from wizard.wording import account_number
 
 
 def cloud_account_kind(provider: str) -> str:

@@ -11,10 +11,12 @@ from wizard.billing import workspaces
 from wizard.billing.models import ACTIVE, Workspace
 from wizard.billing.wording import payer_of
 from wizard.console.forms import SignInForm
-from wizard.flows import journeys, show
+from wizard.flows import journeys
 from wizard.forms import Button
 from wizard.limits import LimitReached, limited
+from wizard.sites import choices
 from wizard.sites import directory as sites
+from wizard.wording import try_again_at
 
 bp = Blueprint("console", __name__)
 
@@ -24,7 +26,7 @@ bp = Blueprint("console", __name__)
 def sign_in() -> ResponseReturnValue:
     """Sign in at one site; somebody who stopped half way goes on there."""
     form = SignInForm(site=request.args.get("site"))
-    form.site.choices = show.site_choices()
+    form.site.choices = choices.offered()
     problem = None
     if form.validate_on_submit():
         try:
@@ -34,7 +36,7 @@ def sign_in() -> ResponseReturnValue:
         except directory.SignInRefused:
             problem = _("This username and password do not belong together on this site. Check all three")
         except LimitReached as limit:
-            problem = show.try_again_at(limit.until)
+            problem = try_again_at(limit.until)
         else:
             session.pop("csrf_token", None)
             sessions.start(identity.CONSOLE, account.id)
@@ -44,7 +46,7 @@ def sign_in() -> ResponseReturnValue:
         "console/sign_in.html",
         form=form,
         problem=problem,
-        site_groups=show.site_groups(),
+        site_groups=choices.groups(),
         action_url=url_for(".sign_in", next=request.args.get("next")),
     )
     return page, 422 if problem or form.errors or form.form_errors else 200

@@ -11,9 +11,10 @@ from flask import current_app
 from flask_babel import gettext as _
 
 from wizard.billing.models import ACTIVE, CloudAccount
-from wizard.billing.wording import account_number, cloud_account_kind
+from wizard.billing.wording import cloud_account_kind
 from wizard.flows.models import Journey
 from wizard.sites import directory
+from wizard.wording import account_number
 
 
 @dataclass(frozen=True)

@@ -26,6 +26,7 @@ from wizard.i18n import language_of
 from wizard.limits import ROADS, LimitReached, hit
 from wizard.marketplaces import arrivals
 from wizard.verification import codes
+from wizard.wording import try_again_at
 
 PURPOSE = "register"
 ABOUT_COMPANY = ("industry", "region", "description", "contact_name")
@@ -168,7 +169,7 @@ def choose_username(journey: Journey, form: UsernameForm) -> None:
     try:
         hit(ROADS["username"], "username", journey.reference)
     except LimitReached as limit:
-        raise Refused(show.try_again_at(limit.until), "username") from None
+        raise Refused(try_again_at(limit.until), "username") from None
     journeys.answer(journey, username=form.username.data)
     if not _hold_name(journey):
         raise Refused(_("“%(name)s” is taken. Choose another username", name=form.username.data), "username")

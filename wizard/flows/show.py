@@ -3,7 +3,6 @@
 Nothing here changes anything.
 """
 
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -16,47 +15,20 @@ from wizard.accounts import directory as accounts
 from wizard.accounts import usernames
 from wizard.accounts.models import ConsoleAccount
 from wizard.billing.models import ACTIVE, AWS, BILLING_CENTER
-from wizard.billing.wording import account_number, cloud_account_name
+from wizard.billing.wording import cloud_account_name
 from wizard.brand import SiteConfig
 from wizard.flows import line
 from wizard.flows.forms import ActivationForm, BasicForm, CodeForm, CompanyForm, UsernameForm
 from wizard.flows.models import Journey
 from wizard.marketplaces import arrivals
 from wizard.marketplaces.models import Arrival
+from wizard.sites import choices
 from wizard.sites import directory as sites
 from wizard.verification import codes
-from wizard.wording import time_of_day
+from wizard.wording import account_number, time_of_day
 
 SLOW = timedelta(minutes=5)
 """After this long a page that waits for a site says that it takes longer than usual."""
-
-
-@dataclass(frozen=True)
-class SiteCard:
-    """A site as a choice. ``unavailable`` is the reason why it cannot be chosen, or None."""
-
-    id: str
-    name: str
-    cloud: str
-    unavailable: str | None
-
-
-def site_groups(method: str | None = None) -> list[tuple[str, list[SiteCard]]]:
-    """The sites under their headings; those that cannot be paid by ``method`` say so."""
-    titles = {"mainland": _("Mainland China"), "elsewhere": _("Everywhere else")}
-    groups: dict[str, list[SiteCard]] = {}
-    for site in sites.all_sites():
-        reason = None if method is None or sites.allows(site, method) else _("AWS cannot pay here")
-        groups.setdefault(site.group, []).append(SiteCard(site.id, str(site.name), str(site.cloud), reason))
-    return [(titles[key] if len(groups) > 1 else "", cards) for key, cards in groups.items()]
-
-
-def site_choices(method: str | None = None) -> list[SelectChoice]:
-    return [
-        SelectChoice(s.id, str(s.label))
-        for s in sites.all_sites()
-        if method is None or sites.allows(s, method)
-    ]
 
 
 def purchase(journey: Journey) -> str | None:
@@ -75,13 +47,13 @@ def _paying(journey: Journey) -> str | None:
 
 def basic_form(journey: Journey) -> BasicForm:
     form = BasicForm(data={**journey.answers})
-    form.site.choices = site_choices(_paying(journey))
+    form.site.choices = choices.offered(_paying(journey))
     form.keeps_password = journey.password_hash is not None
     return form
 
 
 def basic(journey: Journey, form: BasicForm) -> dict[str, Any]:
-    return {"site_groups": site_groups(_paying(journey)), "keeps_password": form.keeps_password}
+    return {"site_groups": choices.groups(_paying(journey)), "keeps_password": form.keeps_password}
 
 
 def code(journey: Journey, _form: CodeForm) -> dict[str, Any]:
@@ -114,10 +86,6 @@ def code_refused(reason: codes.CodeRefused) -> str:
 def too_many_mails(until: datetime) -> str:
     when = time_of_day(until)
     return _("This address has had all the codes we send in a while. Try again at %(time)s", time=when)
-
-
-def try_again_at(until: datetime) -> str:
-    return _("That was tried too often. Try again at %(time)s", time=time_of_day(until))
 
 
 def about_mail(journey: Journey, site_id: str) -> dict[str, Any]:

@@ -9,7 +9,6 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm.exc import StaleDataError
 
 from wizard.accounts import identity
-from wizard.billing.wording import account_number
 from wizard.extensions import db
 from wizard.flows import arrival as arrivals
 from wizard.flows import journeys, line, show
@@ -22,6 +21,7 @@ from wizard.flows.refusals import Refused
 from wizard.forms import Button, Form
 from wizard.limits import limited
 from wizard.marketplaces.models import Arrival
+from wizard.wording import account_number
 
 bp = Blueprint("flows", __name__)
 

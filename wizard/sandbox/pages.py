@@ -16,6 +16,8 @@ from wizard.sandbox.web import csp, sandbox
 pages = Blueprint("pages", __name__)
 
 ACCOUNT_COOKIE = "sandbox_account"
+EXAMPLE_ACCOUNT = "782858285006"
+"""Whom a visitor plays who has not said anything yet."""
 
 
 @pages.get("/")
@@ -30,7 +32,7 @@ def index() -> str:
 
 @pages.get("/aws/")
 def product() -> str:
-    return _product(BuyForm(_codes(), account=_grouped(_remembered())))
+    return _product(BuyForm(_codes(), account=_grouped(_remembered() or EXAMPLE_ACCOUNT)))
 
 
 @pages.post("/aws/")

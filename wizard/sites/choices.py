@@ -1,0 +1,36 @@
+"""The sites as a choice on a page."""
+
+from dataclasses import dataclass
+
+from flask_babel import gettext as _
+from wtforms.fields.choices import SelectChoice
+
+from wizard.sites import directory
+
+
+@dataclass(frozen=True)
+class SiteCard:
+    """A site as a choice. ``unavailable`` is the reason why it cannot be chosen, or None."""
+
+    id: str
+    name: str
+    cloud: str
+    unavailable: str | None
+
+
+def groups(method: str | None = None) -> list[tuple[str, list[SiteCard]]]:
+    """The sites under their headings; those that cannot be paid by ``method`` say so."""
+    titles = {"mainland": _("Mainland China"), "elsewhere": _("Everywhere else")}
+    found: dict[str, list[SiteCard]] = {}
+    for site in directory.all_sites():
+        reason = None if method is None or directory.allows(site, method) else _("AWS cannot pay here")
+        found.setdefault(site.group, []).append(SiteCard(site.id, str(site.name), str(site.cloud), reason))
+    return [(titles[key] if len(found) > 1 else "", cards) for key, cards in found.items()]
+
+
+def offered(method: str | None = None) -> list[SelectChoice]:
+    return [
+        SelectChoice(s.id, str(s.label))
+        for s in directory.all_sites()
+        if method is None or directory.allows(s, method)
+    ]
