@@ -18,7 +18,7 @@ from limits.storage import Storage
 from sqlalchemy.orm import Mapped, mapped_column
 
 from wizard import clock
-from wizard.extensions import Base, db, insert
+from wizard.extensions import Base, change, db, insert
 
 ROADS = {
     "start": "60 per hour",
@@ -165,3 +165,8 @@ def limited(name: str):  # type: ignore[no-untyped-def]  # the decorator's type 
 
 def init_limits(app: Flask) -> None:
     limiter.init_app(app)
+
+
+def sweep() -> None:
+    """Forget windows that have ended."""
+    change(sa.delete(RateLimit).where(RateLimit.expires_at < clock.now()))

@@ -1,24 +1,34 @@
 """How times and numbers are written for people."""
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta, timezone
 
 from babel.dates import format_date
 from flask_babel import get_locale
 from flask_babel import gettext as _
 
+from wizard.i18n import language_of
+
 NBSP = "\N{NO-BREAK SPACE}"
 
 
+ZONES = {"zh": (timezone(timedelta(hours=8)), "UTC+8"), "en": (UTC, "UTC")}
+"""The zone a time is written in, and its name, by language: the server cannot know where a reader is, but who
+reads Simplified Chinese is nearly always in China's one zone. The zone is always said; script makes it local."""
+
+
 def time_of_day(moment: datetime) -> str:
-    """ "14:32 (UTC)": the zone is said because the server cannot know the reader's."""
-    return f"{moment.astimezone(UTC):%H:%M} (UTC)"
+    """ "14:32 (UTC)", and in Chinese "22:32 (UTC+8)"."""
+    zone, name = ZONES[language_of(str(get_locale()))]
+    return f"{moment.astimezone(zone):%H:%M} ({name})"
 
 
 def date_and_time(moment: datetime) -> str:
-    """ "7 April 2026, 18:40 (UTC)" or "2026年4月7日 18:40 (UTC)"."""
-    if str(get_locale()).startswith("zh"):
-        return f"{format_date(moment, 'y年M月d日', locale='zh')} {time_of_day(moment)}"
-    return f"{format_date(moment, 'd MMMM y', locale='en')}, {time_of_day(moment)}"
+    """ "7 April 2026, 18:40 (UTC)" or "2026年4月8日 02:40 (UTC+8)"."""
+    language = language_of(str(get_locale()))
+    there = moment.astimezone(ZONES[language][0])
+    if language == "zh":
+        return f"{format_date(there, 'y年M月d日', locale='zh')} {time_of_day(moment)}"
+    return f"{format_date(there, 'd MMMM y', locale='en')}, {time_of_day(moment)}"
 
 
 def account_number(number: str) -> str:

@@ -128,3 +128,8 @@ def _hash(token: str) -> str:
 def _successor(token: str) -> str:
     key = current_app.config["SECRET_KEY"].encode()
     return hmac.digest(key, b"session-successor:" + token.encode(), "sha256").hex()
+
+
+def sweep() -> None:
+    """Remove sessions that are over."""
+    change(sa.delete(Session).where(Session.expires_at < clock.now()))

@@ -83,3 +83,8 @@ def suggestions(site_id: str, username: str, most: int = 3) -> list[str]:
         )
     )
     return [c for c in dict.fromkeys(candidates) if key_of(c) not in taken and SHAPE.fullmatch(c)][:most]
+
+
+def sweep() -> None:
+    """Free names whose journey never came to an account."""
+    change(sa.delete(UsernameClaim).where(UsernameClaim.expires_at < clock.now()))

@@ -14,13 +14,14 @@ from wizard import clock
 from wizard.accounts import sessions
 from wizard.accounts.models import Session
 from wizard.billing.models import Subscription
-from wizard.extensions import db
+from wizard.extensions import change, db
 from wizard.flows.models import Journey, JourneyEvent
 from wizard.i18n import language_of
 from wizard.marketplaces.models import Arrival
 
 UNPROVEN_LIFE = timedelta(hours=24)
 PROVEN_LIFE = timedelta(days=30)
+AFTERLIFE = timedelta(days=7)
 
 _LETTERS = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 """Crockford's base 32: no letter that can be taken for a digit when it is read out."""
@@ -153,3 +154,15 @@ def pay_with(journey: Journey, subscription: Subscription) -> None:
     """From now on this purchase is what will pay."""
     journey.subscription = subscription
     journey.awaits = None
+
+
+def sweep() -> None:
+    """Forget people who never registered, a week after their journey was over."""
+    over = sa.select(Journey.id).where(
+        Journey.expires_at < clock.now() - AFTERLIFE, Journey.console_account_id.is_(None)
+    )
+    change(sa.delete(JourneyEvent).where(JourneyEvent.journey_id.in_(over)))
+    change(sa.delete(Journey).where(Journey.id.in_(over)))
+    # Landings nobody went on from; a journey keeps the one it began with.
+    begun = sa.select(Journey.arrival_id).where(Journey.arrival_id.is_not(None))
+    change(sa.delete(Arrival).where(Arrival.expires_at < clock.now() - AFTERLIFE, Arrival.id.not_in(begun)))

@@ -14,6 +14,7 @@ from typing import Any
 
 import sqlalchemy as sa
 from flask import current_app
+from flask_babel import force_locale
 
 from wizard import clock, limits, mail, outbox
 from wizard.extensions import change, db
@@ -205,7 +206,8 @@ def deliver(payload: dict[str, Any], entry_id: int) -> None:
         raise outbox.NoLongerNeeded("the code had expired before it could be sent")
     context = dict(challenge.about)
     if challenge.message == CODE_MESSAGE:
-        context |= {"code": code_of(challenge), "works_until": time_of_day(challenge.expires_at)}
+        with force_locale(challenge.locale):
+            context |= {"code": code_of(challenge), "works_until": time_of_day(challenge.expires_at)}
     mail.deliver(challenge.address, challenge.message, challenge.locale, context, entry_id)
 
 
@@ -225,3 +227,8 @@ def _blind(address: str) -> str:
 
 def _key(use: bytes) -> bytes:
     return hmac.digest(current_app.config["SECRET_KEY"].encode(), b"verification:" + use, "sha256")
+
+
+def sweep() -> None:
+    """Remove challenges that ended a day ago, with the addresses in them."""
+    change(sa.delete(Challenge).where(Challenge.expires_at < clock.now() - timedelta(days=1)))

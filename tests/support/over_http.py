@@ -1,0 +1,155 @@
+"""People over plain HTTP: the walk of ``walk.py`` on the running product, for tests of whole processes.
+
+    walk = walk_over_http(server)
+    walk.to_end()
+    assert walk.sign_in().h1 == "Harbour"
+
+Nothing is checked on the way but that forms and links are where a person looks for them; the opinionated
+client does that inside one process. One ``HttpClient`` is one browser without script.
+"""
+
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Mapping
+from http.client import HTTPMessage
+from http.cookiejar import CookieJar
+from types import SimpleNamespace
+from typing import IO, Any, cast
+from urllib.parse import urlencode
+
+from werkzeug.datastructures import Headers
+
+from tests.support.client import Client
+from tests.support.page import Page
+from tests.support.server import Server
+from tests.support.walk import Walk
+
+ANSWER_SECONDS = 60
+MOST_REDIRECTS = 5
+MADE_SECONDS = 60
+LANGUAGES = {"en": "en", "zh": "zh-CN"}
+
+
+class HttpClient:
+    """One browser over sockets. The methods are those of :class:`tests.support.client.Client` that a walk needs."""
+
+    def __init__(self, origin: str, language: str = "en") -> None:
+        self.origin = origin
+        self.language = language
+        self.cookies = CookieJar()
+        self._opener = urllib.request.build_opener(
+            _Stay(), urllib.request.HTTPCookieProcessor(self.cookies), urllib.request.ProxyHandler({})
+        )
+
+    def other(self, language: str | None = None) -> "HttpClient":
+        """Another browser: no cookie of this one."""
+        return HttpClient(self.origin, language or self.language)
+
+    def get(self, path: str, *, follow: bool = False) -> Page:
+        return self._go("GET", path, None, follow)
+
+    def post(
+        self,
+        path: str,
+        data: Mapping[str, object] | None = None,
+        *,
+        follow: bool = False,
+        cross_site: bool = False,
+    ) -> Page:
+        """``cross_site`` is what the tests of one process say; a browser that has no cookie yet is one either way."""
+        return self._go("POST", path, urlencode(dict(data or {})).encode(), follow)
+
+    def submit(
+        self,
+        page: Page,
+        button: str,
+        answers: Mapping[str, object] | None = None,
+        *,
+        follow: bool = True,
+        **named: object,
+    ) -> Page:
+        """Fill in the form that has this button and press it."""
+        form = page.form(button)
+        sent = urlencode(form.filled({**(answers or {}), **named}), doseq=True)
+        if form.method == "GET":
+            return self.get(f"{form.action.split('?')[0]}?{sent}", follow=follow)
+        return self._go("POST", form.action, sent.encode(), follow)
+
+    def _go(self, method: str, path: str, data: bytes | None, follow: bool) -> Page:
+        page = self._once(method, path, data)
+        for _hop in range(MOST_REDIRECTS):
+            if not (follow and page.is_redirect and page.location):
+                return page
+            page = self._once("GET", page.location, None)
+        raise AssertionError(f"redirects in circles, at {page}")
+
+    def _once(self, method: str, path: str, data: bytes | None) -> Page:
+        sent = {"Accept-Language": LANGUAGES[self.language]}
+        request = urllib.request.Request(self.origin + path, data, sent, method=method)
+        try:
+            with self._opener.open(request, timeout=ANSWER_SECONDS) as response:
+                return self._page(method, path, response, response.read())
+        except urllib.error.HTTPError as refusal:
+            with refusal:
+                return self._page(method, path, refusal, refusal.read())
+
+    def _page(self, method: str, path: str, response: Any, body: bytes) -> Page:
+        headers = Headers(list(response.headers.items()))
+        html = body.decode("utf-8", errors="replace")
+        return Page(method, path.split("#")[0], response.status, headers, html, origin=self.origin)
+
+
+class HttpWalk(Walk):
+    """A customer on foot through a running product: what the worker does is waited for instead of called."""
+
+    def code(self, newer_than: int = 0) -> str:
+        mail = self.marketplace.mail(self.person.email, newer_than=newer_than)  # type: ignore[attr-defined]
+        found: str = code_in(mail["text"])
+        return found
+
+    def wait_until_made(self) -> Page:
+        def look() -> bool:
+            self.page = self.client.get(self.page.url, follow=True)
+            return self.page.path.endswith("/successful")
+
+        until(look, f"{self.page} leads to no workspace", MADE_SECONDS)
+        return self.page
+
+
+def walk_over_http(server: Server, language: str = "en", **options: Any) -> HttpWalk:
+    """A customer who has not set out yet, in a browser of their own."""
+    client = cast(Client, HttpClient(server.url, language))
+    nobody = cast(Any, SimpleNamespace())
+    return HttpWalk(client, lambda: 0, nobody, cast(Any, server), **options)
+
+
+def code_in(text: str) -> str:
+    """The six digits of a mail."""
+    words = [word for word in text.split() if len(word) == 6 and word.isdigit()]
+    assert words, f"no code in {text!r}"
+    return words[0]
+
+
+def until(condition: Callable[[], bool], otherwise: str, within: float = 30) -> None:
+    """Ask again until it is so. Raises AssertionError with ``otherwise`` where it is not within so many seconds."""
+    deadline = time.monotonic() + within
+    while not condition():
+        if time.monotonic() > deadline:
+            raise AssertionError(f"{otherwise} within {within} s")
+        time.sleep(0.2)
+
+
+class _Stay(urllib.request.HTTPRedirectHandler):
+    """A redirect is an answer like others; whether to follow it is the client's to say."""
+
+    def redirect_request(
+        self,
+        req: urllib.request.Request,
+        fp: IO[bytes],
+        code: int,
+        msg: str,
+        headers: HTTPMessage,
+        newurl: str,
+    ) -> None:
+        return None
