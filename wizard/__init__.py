@@ -112,7 +112,12 @@ def _flask_config(settings: Settings) -> dict[str, object]:
         "SESSION_COOKIE_HTTPONLY": True,
         "SESSION_COOKIE_SAMESITE": "Lax",
         "SQLALCHEMY_DATABASE_URI": settings.database_url,
-        "SQLALCHEMY_ENGINE_OPTIONS": {"pool_size": 20, "max_overflow": 20, "pool_pre_ping": True},
+        "SQLALCHEMY_ENGINE_OPTIONS": {
+            "pool_size": 20,
+            "max_overflow": 20,
+            "pool_pre_ping": True,
+            "hide_parameters": True,  # An error's text goes to the log, and what people typed must not.
+        },
         "WTF_CSRF_TIME_LIMIT": None,
         "MAIL_SERVER": settings.mail_server,
         "MAIL_PORT": settings.mail_port,

@@ -5,15 +5,16 @@ timeout; whatever may write begins with ``BEGIN IMMEDIATE``, so two writers wait
 failing half-way, and a GET begins plainly, so readers never wait.
 """
 
+import smtplib
 import sqlite3
 from datetime import UTC, datetime
 from typing import Any
 
 import sqlalchemy as sa
 import sqlalchemy.orm
-from flask import has_request_context, request
+from flask import current_app, has_request_context, request
 from flask_login import LoginManager
-from flask_mail import Mail
+from flask_mail import Connection, Mail
 from flask_migrate import Migrate
 from flask_sqlalchemy import SQLAlchemy
 from sqlalchemy import event
@@ -24,6 +25,7 @@ from sqlalchemy.orm import DeclarativeBase
 from wizard.i18n import PoBabel
 
 SQLITE_BUSY_SECONDS = 30
+SMTP_SECONDS = 20
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 
 
@@ -65,10 +67,29 @@ class Base(DeclarativeBase):
     )
 
 
+class PatientConnection(Connection):
+    """Flask-Mail's connection with an end to its patience: its own waits for a silent server for ever."""
+
+    def configure_host(self) -> smtplib.SMTP | smtplib.SMTP_SSL:
+        state = self.mail
+        kind = smtplib.SMTP_SSL if state.use_ssl else smtplib.SMTP
+        host = kind(state.server, state.port, timeout=SMTP_SECONDS)
+        if state.use_tls:
+            host.starttls()
+        if state.username and state.password:
+            host.login(state.username, state.password)
+        return host
+
+
+class PatientMail(Mail):
+    def connect(self) -> Connection:
+        return PatientConnection(current_app.extensions["mail"])
+
+
 db = SQLAlchemy(model_class=Base, session_options={"expire_on_commit": False, "autoflush": False})
 migrate = Migrate(db=db, directory="migrations", render_as_batch=True)
 login = LoginManager()
-mail = Mail()
+mail = PatientMail()
 babel = PoBabel()
 
 

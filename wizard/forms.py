@@ -8,6 +8,7 @@ import re
 import unicodedata
 from typing import Any
 
+from flask import request
 from flask_babel import gettext as _
 from flask_wtf import FlaskForm
 from wtforms import Field
@@ -23,6 +24,11 @@ _UNSEEN = re.compile(
 
 class Form(FlaskForm):
     """A form with a CSRF token; every view that takes a POST uses one, a lone button included."""
+
+    class Meta(FlaskForm.Meta):
+        def wrap_formdata(self, form: FlaskForm, formdata: Any) -> Any:
+            """What was typed, and no files: nobody is asked for one, and a file is no text."""
+            return request.form if form.is_submitted() else None
 
     def validate(self, extra_validators: Any = None) -> bool:
         valid = bool(super().validate(extra_validators))

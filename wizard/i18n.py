@@ -6,7 +6,7 @@ no compile step to forget and nothing that can be older than what it was made fr
 
 import io
 from pathlib import Path
-from urllib.parse import urlencode
+from urllib.parse import quote, urlencode
 
 from babel.messages.mofile import write_mo
 from babel.messages.pofile import read_po
@@ -91,5 +91,5 @@ def other_language() -> tuple[str, str]:
     current = language_of(str(get_locale()))
     other = "zh" if current == "en" else "en"
     args = {k: v for k, v in request.args.items(multi=True) if k != "lang"} | {"lang": other}
-    path = request.script_root + request.path
+    path = "/" + quote(request.script_root + request.path).lstrip("/")
     return f"{path}?{urlencode(args)}", LANGUAGES[other]

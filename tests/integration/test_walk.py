@@ -92,3 +92,25 @@ def test_a_billing_center_account_of_the_proven_address_is_used_again(walk: Walk
     assert f"Billing Center account {walk.person.username}" in again.page.text
     again.activate()
     assert again.wait_until_made().h1 == "Activation successful"
+
+
+def test_a_purchase_pays_for_the_registration_that_was_going_on_without_one(walk: Walk) -> None:
+    walk.register().give_basics().enter_code()
+    reference = walk.reference
+    walk.land().say_new()
+    assert walk.page.h1 == "Company information"
+    assert walk.reference == reference
+    walk.give_company()
+    assert walk.bought["customerAWSAccountId"][:4] in walk.page.text
+    walk.activate()
+    assert walk.wait_until_made().h1 == "Activation successful"
+
+
+def test_waiting_for_aws_somebody_may_still_choose_another_payer(walk: Walk) -> None:
+    walk.register().give_basics().enter_code()
+    walk.give_company()
+    page = walk.activate(method="aws")
+    walk.page = walk.client.click(page, "Back")
+    assert walk.page.h1 == "Activation method"
+    walk.activate(method="billing_center")
+    assert walk.wait_until_made().h1 == "Activation successful"

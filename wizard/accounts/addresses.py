@@ -10,13 +10,18 @@ from wizard.extensions import db
 
 
 def normalise(typed: str) -> str:
-    """An address as it is shown and mailed to. Raises ``ValueError`` for what is not one."""
+    """An address as it is shown and mailed to. Raises ``ValueError`` for what is not one.
+
+    The part before the @ must be ASCII: few mail servers take another, and a code that cannot be delivered
+    is worse than a clear no.
+    """
     try:
-        return str(
-            validate_email(typed.strip(), check_deliverability=False, test_environment=True).normalized
+        checked = validate_email(
+            typed.strip(), check_deliverability=False, test_environment=True, allow_smtputf8=False
         )
     except EmailNotValidError:
         raise ValueError("not an address") from None
+    return str(checked.normalized)
 
 
 def key_of(address: str) -> str:

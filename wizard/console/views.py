@@ -1,5 +1,6 @@
 """The console of each site: sign-in, the way out, and a workspace's first page."""
 
+import re
 from typing import Any
 
 from flask import Blueprint, abort, redirect, render_template, request, session, url_for
@@ -55,14 +56,15 @@ def sign_in() -> ResponseReturnValue:
 def _next() -> str:
     """Where somebody wanted to go, if that is a page of the console; else its front."""
     wanted = request.args.get("next", "")
-    return wanted if wanted.startswith("/console/") and "\\" not in wanted else url_for(".front")
+    return wanted if re.fullmatch(r"/console/[\w/-]*", wanted, re.ASCII) else url_for(".front")
 
 
 @bp.post("/sign-out")
 def sign_out() -> ResponseReturnValue:
     """End this browser's session on the server."""
-    if Button().validate_on_submit():
-        sessions.stop(identity.CONSOLE)
+    if not Button().validate_on_submit():
+        return redirect(url_for(".front"), 303)
+    sessions.stop(identity.CONSOLE)
     return redirect(url_for(".sign_in"), 303)
 
 

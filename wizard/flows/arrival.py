@@ -3,10 +3,12 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from wizard.extensions import db
 from wizard.flows import journeys
 from wizard.flows.models import Journey
 from wizard.marketplaces import arrivals
 from wizard.marketplaces.models import Arrival
+from wizard.sites import directory
 
 
 @dataclass(frozen=True)
@@ -46,6 +48,24 @@ def _of_account(console_account_id: int | None) -> Journey | None:
     return journeys.unfinished_of(console_account_id) if console_account_id is not None else None
 
 
-def begin(arrival: Arrival, flow: str) -> Journey:
-    """Claim an arrival: the journey it begins, or the one that a parallel request began with it."""
+def begin(arrival: Arrival, flow: str, signed_in: Callable[[], int | None]) -> Journey:
+    """Claim an arrival: a registration that was going on here without a purchase takes it over, else one begins.
+
+    A parallel request may have begun with the arrival already; then that journey is returned.
+    """
+    journey = journeys.latest_here() or _of_account(signed_in())
+    if journey is not None and journey.flow == flow and _can_take(journey, arrival):
+        journey.arrival_id = arrival.id
+        journeys.pay_with(journey, arrival.subscription)
+        journeys.note(journey, "arrival", "a purchase came")
+        db.session.flush()
+        return journey
     return journeys.begin(journeys.fresh(flow, arrival))
+
+
+def _can_take(journey: Journey, arrival: Arrival) -> bool:
+    """Whether a purchase can pay for what a journey is about to make."""
+    if journeys.is_over(journey) or journey.workspace_id is not None or journey.subscription_id is not None:
+        return False
+    site = journey.answers.get("site")
+    return site is None or directory.allows(directory.get(site), arrival.subscription.provider)

@@ -21,7 +21,7 @@ from wtforms.validators import StopValidation
 
 from wizard.accounts import addresses, passwords, usernames
 from wizard.forms import AtMost, Filled, Form, Printable, offers, tidy
-from wizard.i18n import LANGUAGES
+from wizard.i18n import LANGUAGES, language_of
 from wizard.verification import codes
 
 INDUSTRIES = {
@@ -65,14 +65,14 @@ def username_shape(_form: Form, field: Field) -> None:
 
 
 def phone_shape(_form: Form, field: Field) -> None:
-    """An optional number with its country code, kept as E.164."""
+    """An optional number, kept in its international form. In Chinese one without a country code is China's."""
     if not field.data:
         return
     try:
-        number = phonenumbers.parse(field.data, None)
+        number = phonenumbers.parse(field.data, "CN" if language_of(str(get_locale())) == "zh" else None)
     except phonenumbers.NumberParseException:
         number = None
-    if number is None or not phonenumbers.is_valid_number(number):
+    if number is None or not phonenumbers.is_possible_number(number):
         raise StopValidation(_("Enter the phone number with its country code, like +86 10 1234 5678"))
     field.data = phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.INTERNATIONAL)
 

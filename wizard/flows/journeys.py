@@ -1,5 +1,6 @@
 """Journeys: begun, found again by the browser or the account they belong to, written about."""
 
+import re
 import secrets
 from datetime import timedelta
 from typing import Any
@@ -25,6 +26,8 @@ AFTERLIFE = timedelta(days=7)
 
 _LETTERS = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 """Crockford's base 32: no letter that can be taken for a digit when it is read out."""
+
+_SHAPE = re.compile("[A-Z]{2}-[0-9A-Z]{4}-[0-9A-Z]{4}")
 
 _WITH_FACTS = (
     joinedload(Journey.subscription),
@@ -83,7 +86,7 @@ def begin(journey: Journey) -> Journey:
 
 def mine(reference: str) -> Journey | None:
     """The journey of this reference if it belongs to this browser, with every fact a step may ask for."""
-    mine_here = sessions.where_mine("journey", reference)
+    mine_here = sessions.where_mine("journey", reference) if _SHAPE.fullmatch(reference) else None
     if mine_here is None:
         return None
     row = db.session.execute(
@@ -101,6 +104,8 @@ def mine(reference: str) -> Journey | None:
 
 def of_account(reference: str, console_account_id: int) -> Journey | None:
     """The journey of this reference if it made this console account."""
+    if not _SHAPE.fullmatch(reference):
+        return None
     return db.session.scalar(
         sa.select(Journey)
         .where(Journey.reference == reference, Journey.console_account_id == console_account_id)

@@ -236,6 +236,7 @@ def choose_method(journey: Journey, form: ActivationForm) -> None:
         journey.awaits = AWS
         journeys.note(journey, "activation", "waits for a subscription")
         return
+    journey.awaits = None
     activate(journey)
 
 

@@ -21,6 +21,7 @@ from wizard.flows.refusals import Refused
 from wizard.forms import Button, Form
 from wizard.limits import limited
 from wizard.marketplaces.models import Arrival
+from wizard.transactions import genuine
 from wizard.wording import account_number
 
 bp = Blueprint("flows", __name__)
@@ -43,6 +44,8 @@ def arrive(arrival_id: str) -> ResponseReturnValue:
     lead = arrivals.lead_of(arrival_id, identity.console_account_id)
     if lead.problem:
         return _problem(lead.problem)
+    if lead.journey or lead.older:
+        genuine(False)  # Somebody led on has sent nothing that counts.
     if lead.journey:
         return _to_current(lead.journey, arrival=arrival_id if lead.to_confirm else None)
     if lead.older:
@@ -52,7 +55,7 @@ def arrive(arrival_id: str) -> ResponseReturnValue:
     if form.validate_on_submit():
         if form.has_account.data == "yes":
             return redirect(url_for(".bind", arrival=arrival_id), 303)
-        return _to_current(arrivals.begin(lead.arrival, FLOW.key))
+        return _to_current(arrivals.begin(lead.arrival, FLOW.key, identity.console_account_id))
     return _choice(lead.arrival, form)
 
 
@@ -92,6 +95,7 @@ def register() -> ResponseReturnValue:
     """The front door without a marketplace: goes on where this browser stopped, or begins."""
     journey = journeys.latest_here()
     if journey is not None and not journeys.is_over(journey) and journey.workspace_id is None:
+        genuine(False)
         return _to_current(journey)
     return _show(journeys.fresh(FLOW.key), FLOW.step("basic"))
 
@@ -109,9 +113,8 @@ def register_again() -> ResponseReturnValue:
 def step(reference: str, key: str) -> ResponseReturnValue:
     """One step of a journey."""
     journey = _mine(reference)
-    if journeys.is_over(journey):
-        return _problem("gone")
     if elsewhere := _walk(journey, key).guard(key):
+        genuine(False)
         return _to(journey, elsewhere)
     return _show(journey, FLOW.step(key))
 
@@ -122,16 +125,21 @@ def action(reference: str, key: str, name: str) -> ResponseReturnValue:
     """A lone button of a step's page."""
     journey = _mine(reference)
     if elsewhere := _walk(journey, key).guard(key):
+        genuine(False)
         return _to(journey, elsewhere)
     page: Page = FLOW.step(key).page
     if name not in page.actions:
         abort(404)
-    form = Button()
-    if form.validate_on_submit():
+    button, problem = Button(), None
+    if button.validate_on_submit():
         try:
             page.actions[name](journey)
         except Refused as refusal:
-            return _render(journey, FLOW.step(key), page.form(journey), problem=refusal.message), 422
+            problem = refusal.message
+    else:
+        problem = button.form_errors[0]
+    if problem:
+        return _render(journey, FLOW.step(key), page.form(journey), problem=problem), 422
     return _to(journey, FLOW.step(key))
 
 
@@ -195,12 +203,14 @@ def _render(journey: Journey, step: Step[Journey], form: Form, **more: Any) -> s
 
 
 def _mine(reference: str) -> Journey:
-    """This browser's or this account's journey; 404 for anybody else's."""
+    """This browser's or this account's journey; 404 for anybody else's, 410 for one that is over."""
     journey = journeys.mine(reference)
     if journey is None and (account_id := identity.console_account_id()):
         journey = journeys.of_account(reference, account_id)
     if journey is None:
         abort(404, "journey")
+    if journeys.is_over(journey):
+        abort(410, "journey")
     return journey
 
 

@@ -25,6 +25,13 @@ MARKETPLACE_URL = "https://aws.amazon.com/marketplace/management"
 
 _BUSY = {"ThrottlingException", "InternalServiceErrorException", "ServiceUnavailable", "RequestTimeout"}
 
+_PATIENCE = botocore.config.Config(
+    connect_timeout=3,
+    read_timeout=8,
+    retries={"total_max_attempts": 2, "mode": "standard"},
+    max_pool_connections=64,
+)
+
 log = logging.getLogger("wizard.marketplaces.aws")
 
 
@@ -35,9 +42,9 @@ class AwsMarketplace:
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
-        self._local = threading.local()
+        self._making = threading.Lock()
+        self._made: Any = None
         self.product_codes = settings.aws_product_codes
-        self.endpoint_url: str | None = settings.aws_endpoint_url or None
         self.listing = Listing(url=settings.aws_marketplace_url or MARKETPLACE_URL)
 
     @outside_transaction
@@ -84,19 +91,16 @@ class AwsMarketplace:
         return OurFault()
 
     def _client(self) -> Any:
-        """A client of this thread's own: making one in two threads at once is not safe in boto3."""
-        if not hasattr(self._local, "client"):
-            settings = self._settings
-            session = boto3.session.Session(
-                aws_access_key_id=settings.aws_access_key_id or None,
-                aws_secret_access_key=settings.aws_secret_access_key or None,
-                region_name=settings.aws_region,
-            )
-            self._local.client = session.client(
-                "meteringmarketplace",
-                endpoint_url=self.endpoint_url,
-                config=botocore.config.Config(
-                    connect_timeout=3, read_timeout=8, retries={"total_max_attempts": 2, "mode": "standard"}
-                ),
-            )
-        return self._local.client
+        """The one client: boto3's may be used by many threads, and made by one at a time."""
+        with self._making:
+            if self._made is None:
+                settings = self._settings
+                session = boto3.session.Session(
+                    aws_access_key_id=settings.aws_access_key_id or None,
+                    aws_secret_access_key=settings.aws_secret_access_key or None,
+                    region_name=settings.aws_region,
+                )
+                self._made = session.client(
+                    "meteringmarketplace", endpoint_url=settings.aws_endpoint_url or None, config=_PATIENCE
+                )
+        return self._made
