@@ -110,17 +110,24 @@ def _fill_templates(app: Flask, brand: Brand) -> None:
 def _http_error(error: HTTPException) -> ResponseReturnValue:
     if error.response is not None or error.code is None or error.code < 400:
         return error
-    own_words = "journey" if error.description == "journey" else ""
     if isinstance(error, RateLimitExceeded) and limiter.current_limit is not None:
         until = datetime.fromtimestamp(limiter.current_limit.reset_at, UTC)
         lead = _("Send it again after %(time)s. What you typed is kept.", time=wording.time_of_day(until))
         return _error_page(429, _("Too many tries from your network"), lead)
-    return _error_page(error.code, *_words_for(error.code, own_words))
+    return _error_page(error.code, *_words_for(error.code, of_journey=error.description == "journey"))
 
 
-def _words_for(status: int, about: str = "") -> tuple[str, str]:
+def _words_for(status: int, of_journey: bool = False) -> tuple[str, str]:
     """Heading and lead for a status; anything without its own words is told plainly."""
-    if about == "journey":
+    if of_journey and status == 410:
+        return (
+            _("This registration has run out"),
+            _(
+                "Its answers were kept for a while and are gone now. Begin again from the front page. If you subscribed "
+                "at AWS, open Set Up Your Account there once more: your subscription is safe."
+            ),
+        )
+    if of_journey:
         return (
             _("This registration is not open in this browser"),
             _(
