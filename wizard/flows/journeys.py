@@ -76,7 +76,9 @@ def begin(journey: Journey) -> Journey:
         with db.session.begin_nested():
             db.session.add(journey)
     except IntegrityError:
-        same = sa.or_(Journey.reference == journey.reference, Journey.arrival_id == journey.arrival_id)
+        same = Journey.reference == journey.reference
+        if journey.arrival_id is not None:
+            same = Journey.arrival_id == journey.arrival_id
         journey = db.session.scalars(sa.select(Journey).where(same).options(*_WITH_FACTS)).one()
     session.pop("coming", None)
     session["journey"] = journey.reference

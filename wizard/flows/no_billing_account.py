@@ -149,7 +149,7 @@ def enter_code(journey: Journey, form: CodeForm) -> None:
     """Spend the code: the address is proven and, if it is free, the username held."""
     challenge = codes.live(PURPOSE, journey.reference)
     if challenge is None:
-        raise Refused(_("Send a new code first"), "code")
+        raise Refused(_("Send a new code first"))
     try:
         codes.spend(challenge, form.code.data or "")
     except codes.AlreadySpent:
@@ -158,7 +158,9 @@ def enter_code(journey: Journey, form: CodeForm) -> None:
         return
     except codes.CodeRefused as reason:
         journeys.note(journey, "code", "refused", why=type(reason).__name__)
-        raise Refused(show.code_refused(reason), "code") from None
+        # Only a wrong code can be typed again here; after the others the page has no field for it.
+        field = "code" if isinstance(reason, codes.WrongCode) else None
+        raise Refused(show.code_refused(reason), field) from None
     journeys.prove(journey, challenge.address)
     journeys.note(journey, "code", "proven")
     _hold_name(journey)
