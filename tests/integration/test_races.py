@@ -31,8 +31,9 @@ from wizard.worker import run_once
 MANY = 16
 BUYERS = 64
 
-RACING = ("session",)
-"""A request that comes second takes back what it began and is led on: here that is no write thrown away."""
+RACING = ("session", "statements")
+"""A request that comes second takes back what it began and looks again: here that is no write thrown away, and
+not within the budget of those who come alone."""
 
 
 def tab(client: Client) -> Client:
