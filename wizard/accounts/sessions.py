@@ -121,6 +121,11 @@ def set_cookie(name: str, value: str, max_age: int) -> None:
     g.setdefault("cookies", {})[name] = _Cookie(name, value, max_age)
 
 
+def forget_cookies() -> None:
+    """The rows behind the cookies promised so far were rolled back: promise none of them."""
+    g.pop("cookies", None)
+
+
 def _hash(token: str) -> str:
     return hashlib.sha256(token.encode()).hexdigest()
 

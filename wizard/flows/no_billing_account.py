@@ -149,6 +149,9 @@ def enter_code(journey: Journey, form: CodeForm) -> None:
     """Spend the code: the address is proven and, if it is free, the username held."""
     challenge = codes.live(PURPOSE, journey.reference)
     if challenge is None:
+        db.session.refresh(journey)
+        if address_proven(journey):
+            return
         raise Refused(_("Send a new code first"))
     try:
         codes.spend(challenge, form.code.data or "")

@@ -8,7 +8,7 @@ from flask_babel import gettext as _
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm.exc import StaleDataError
 
-from wizard.accounts import identity
+from wizard.accounts import identity, sessions
 from wizard.extensions import db
 from wizard.flows import arrival as arrivals
 from wizard.flows import journeys, line, show
@@ -161,16 +161,28 @@ def _show(journey: Journey, step: Step[Journey]) -> ResponseReturnValue:
             if journey.answers:
                 # A double click or a second tab began this very journey a moment ago.
                 return _to_current(journey)
-        page.submit(journey, form)
-        db.session.flush()
+        journey = _act(journey, step, form)
     except Refused as refusal:
         _put(refusal, form)
         return _render(journey, step, form), 422
-    except (StaleDataError, IntegrityError):
-        # Another tab or a second click changed the journey first: look again at what is true now.
-        db.session.rollback()
-        journey = _mine(journey.reference)
     return _to_current(journey)
+
+
+def _act(journey: Journey, step: Step[Journey], form: Form) -> Journey:
+    """Call the step's verb. If another tab changed the journey first, once more on what is true now."""
+    reference = journey.reference
+    for _attempt in range(2):
+        try:
+            step.page.submit(journey, form)
+            db.session.flush()
+            break
+        except (StaleDataError, IntegrityError):
+            db.session.rollback()
+            sessions.forget_cookies()
+            journey = _mine(reference)
+            if _walk(journey, step.key).guard(step.key):
+                break
+    return journey
 
 
 def _put(refusal: Refused, form: Form) -> None:
