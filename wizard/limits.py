@@ -20,17 +20,19 @@ from sqlalchemy.orm import Mapped, mapped_column
 from wizard import clock
 from wizard.extensions import Base, change, db, insert
 
-ROADS = {
+PER_CLIENT = {
     "start": "60 per hour",
     "code": "120 per hour",
     "landing": "120 per hour",
     "sign_in": "60 per 5 minutes",
-    "username": "20 per hour",
 }
 """Per client address and kind of request. Only POSTs count. Under the sandbox each is a thousand times looser."""
 
 ADDRESS_MAILS = "5 per hour; 10 per day"
 """Code mails to one address."""
+
+USERNAME_TRIES = "20 per hour"
+"""Names one journey may ask about, once its address is proven."""
 
 ACCOUNT_FAILURES = "10 per 5 minutes"
 """Failed sign-ins to one name, known or not."""
@@ -151,16 +153,16 @@ limiter = Limiter(
 )
 
 
-def road(name: str) -> str:
+def per_client(name: str) -> str:
     """The limit of one kind of request for one client address, as this installation has it."""
-    count, _, window = ROADS[name].partition(" per ")
+    count, _, window = PER_CLIENT[name].partition(" per ")
     factor = 1000 if current_app.config["SANDBOX"] else 1
     return f"{int(count) * factor} per {window}"
 
 
 def limited(name: str):  # type: ignore[no-untyped-def]  # the decorator's type is Flask-Limiter's own
-    """Decorate a view: its POSTs count against the road of this name."""
-    return limiter.shared_limit(lambda: road(name), scope=name, methods=["POST"])
+    """Decorate a view: its POSTs count against the limit of this name."""
+    return limiter.shared_limit(lambda: per_client(name), scope=name, methods=["POST"])
 
 
 def init_limits(app: Flask) -> None:

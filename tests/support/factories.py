@@ -1,7 +1,15 @@
 """Things tests need many of, each with values of its own unless a test says otherwise."""
 
 import itertools
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
+
+import sqlalchemy as sa
+from flask import Flask
+
+from wizard.extensions import db
 
 _numbers = itertools.count(1)
 
@@ -31,3 +39,43 @@ class Person:
             "password": self.password,
             "confirm_password": self.password,
         }
+
+
+def rows_of(app: Flask, *leave_out: str) -> dict[str, list[str]]:
+    """Everything an app's database holds: table → its rows as text, in an order of their own.
+
+    Without the limiter's counts, which a refused request changes too, and without the tables named.
+    """
+    found = {}
+    with app.app_context(), db.engine.connect() as connection:
+        for table in db.metadata.sorted_tables:
+            if table.name not in ("rate_limits", *leave_out):
+                found[table.name] = sorted(repr(tuple(row)) for row in connection.execute(sa.select(table)))
+    return found
+
+
+@contextmanager
+def recorded() -> Iterator[list[logging.LogRecord]]:
+    """What this process logs meanwhile, the product's own lines and those of the libraries it uses."""
+    records: list[logging.LogRecord] = []
+    handler = logging.Handler()
+    handler.emit = records.append  # type: ignore[method-assign]
+    loggers = [logging.getLogger(), logging.getLogger("wizard")]
+    for logger in loggers:
+        logger.addHandler(handler)
+    try:
+        yield records
+    finally:
+        for logger in loggers:
+            logger.removeHandler(handler)
+
+
+def alerts_in(records: list[logging.LogRecord]) -> list[str]:
+    """What somebody is called for: the ``alert`` of each error."""
+    return [r.alert for r in records if r.levelno >= logging.ERROR and hasattr(r, "alert")]
+
+
+def text_of(record: logging.LogRecord) -> str:
+    """All that a record would show, whatever formats it."""
+    formatted = logging.Formatter().format(record)
+    return formatted + repr({name: value for name, value in vars(record).items() if name != "exc_info"})

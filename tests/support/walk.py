@@ -10,11 +10,14 @@ import re
 from collections.abc import Callable
 from typing import Any
 
+from flask import Flask
+
 from tests.support.client import Client
 from tests.support.factories import Person
 from tests.support.mailbox import Mailbox
 from tests.support.page import Page
 from tests.support.sandbox import LiveSandbox
+from wizard.worker import run_once
 
 LANDING = "/marketplaces/aws/landing"
 TOKEN = "x-amzn-marketplace-token"
@@ -133,6 +136,12 @@ class Walk:
 
     def word(self, english: str, client: Client | None = None) -> str:
         return CHINESE[english] if (client or self.client).language == "zh" else english
+
+
+def walk_in(app: Flask, mailbox: Mailbox, marketplace: LiveSandbox, **options: Any) -> Walk:
+    """A customer of an app with settings of its own, at the address it says it has."""
+    client = Client(app, origin=app.config["PUBLIC_URL"])
+    return Walk(client, lambda: run_once(app), mailbox, marketplace, **options)
 
 
 CHINESE = {

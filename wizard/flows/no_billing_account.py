@@ -23,7 +23,7 @@ from wizard.flows.pages import Page
 from wizard.flows.refusals import Refused
 from wizard.forms import Form
 from wizard.i18n import language_of
-from wizard.limits import ROADS, LimitReached, hit
+from wizard.limits import USERNAME_TRIES, LimitReached, hit
 from wizard.marketplaces import arrivals
 from wizard.verification import codes
 from wizard.wording import try_again_at
@@ -92,7 +92,8 @@ def give_basics(journey: Journey, form: BasicForm) -> None:
         raise Refused(
             _("This address has an account on this site already. Sign in, or choose another site"), "email"
         )
-    else:
+    elif not name_held(journey):
+        _count_try(journey)
         _hold_name(journey)
 
 
@@ -171,13 +172,18 @@ def enter_code(journey: Journey, form: CodeForm) -> None:
 
 def choose_username(journey: Journey, form: UsernameForm) -> None:
     """Another name, because the first was taken when the address was proven."""
-    try:
-        hit(ROADS["username"], "username", journey.reference)
-    except LimitReached as limit:
-        raise Refused(try_again_at(limit.until), "username") from None
+    _count_try(journey)
     journeys.answer(journey, username=form.username.data)
     if not _hold_name(journey):
         raise Refused(_("“%(name)s” is taken. Choose another username", name=form.username.data), "username")
+
+
+def _count_try(journey: Journey) -> None:
+    """Whether a name is taken is told to who has proven an address, and not without end."""
+    try:
+        hit(USERNAME_TRIES, "username", journey.reference)
+    except LimitReached as limit:
+        raise Refused(try_again_at(limit.until), "username") from None
 
 
 def _hold_name(journey: Journey) -> bool:
