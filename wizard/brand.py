@@ -17,7 +17,7 @@ from typing import Any
 from flask_babel import get_locale
 
 LAYERS = ("reset", "tokens", "base", "layout", "components", "pages", "sandbox")
-"""The cascade layers, weakest first. Each is the file of the same name in `static/css/`."""
+"""The cascade layers, weakest first. Each is a file of that name in `static/css/`, or a folder of files."""
 
 SETTLEMENT_METHODS = ("aws", "alibaba", "billing_center")
 GROUPS = ("mainland", "elsewhere")
@@ -360,13 +360,14 @@ def _luminance(colour: str) -> float:
 def stylesheet(brand: Brand, directory: Path = _CSS) -> str:
     """The one stylesheet: `static/css/` in layer order with the brand's colours, comments and spaces taken out.
 
-    A layer without a file is left out, so an installation without the sandbox simply lacks that layer.
+    A layer without files is left out, so an installation without the sandbox simply lacks that layer.
     """
     parts = [f"@layer {','.join(LAYERS)};"]
     for layer in LAYERS:
-        source = directory / f"{layer}.css"
-        if source.exists():
-            parts.append(f"@layer {layer}{{{minify(source.read_text(encoding='utf-8'))}}}")
+        sources = [*directory.glob(f"{layer}.css"), *sorted(directory.glob(f"{layer}/*.css"))]
+        if sources:
+            rules = "".join(minify(source.read_text(encoding="utf-8")) for source in sources)
+            parts.append(f"@layer {layer}{{{rules}}}")
         if layer == "tokens":
             parts.append(
                 f"@layer tokens{{:root{{{brand.light.declarations()}}}"

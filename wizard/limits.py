@@ -134,6 +134,11 @@ def hit(limit: str, *names: str) -> None:
     counted = _count({key: item.get_expiry() for key, item in windows.items()})
     ends = [end for key, (count, end) in counted.items() if count > windows[key].amount]
     if ends:
+        # What is refused has not happened: it must not use up the longer windows.
+        with _connection() as connection:
+            connection.execute(
+                sa.update(RateLimit).where(RateLimit.key.in_(windows)).values(count=RateLimit.count - 1)
+            )
         raise LimitReached(max(ends))
 
 

@@ -112,7 +112,7 @@ def _http_error(error: HTTPException) -> ResponseReturnValue:
         return error
     if isinstance(error, RateLimitExceeded) and limiter.current_limit is not None:
         until = datetime.fromtimestamp(limiter.current_limit.reset_at, UTC)
-        lead = _("Send it again after %(time)s. What you typed is kept.", time=wording.time_of_day(until))
+        lead = _("Send it again after %(time)s. What you typed is kept.", time=wording.time_to_come(until))
         return _error_page(429, _("Too many tries from your network"), lead)
     return _error_page(error.code, *_words_for(error.code, of_journey=error.description == "journey"))
 

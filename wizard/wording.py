@@ -6,6 +6,7 @@ from babel.dates import format_date
 from flask_babel import get_locale
 from flask_babel import gettext as _
 
+from wizard import clock
 from wizard.i18n import language_of
 
 NBSP = "\N{NO-BREAK SPACE}"
@@ -31,6 +32,14 @@ def date_and_time(moment: datetime) -> str:
     return f"{format_date(there, 'd MMMM y', locale='en')}, {time_of_day(moment)}"
 
 
+def time_to_come(until: datetime) -> str:
+    """When a limit ends, as somebody can rely on it: rounded up to the minute, with the day if it is not today."""
+    until = (until + timedelta(seconds=59, microseconds=999_999)).replace(second=0, microsecond=0)
+    zone, _name = ZONES[language_of(str(get_locale()))]
+    today = clock.now().astimezone(zone).date() == until.astimezone(zone).date()
+    return time_of_day(until) if today else date_and_time(until)
+
+
 def account_number(number: str) -> str:
     """A cloud account's number in fours, unbreakable: 782858285006 → 7828 5828 5006. Other ids as they are."""
     if not number.isdigit() or len(number) % 4:
@@ -40,4 +49,4 @@ def account_number(number: str) -> str:
 
 def try_again_at(until: datetime) -> str:
     """What somebody is told whom a limit has stopped."""
-    return _("That was tried too often. Try again at %(time)s", time=time_of_day(until))
+    return _("That was tried too often. Try again at %(time)s", time=time_to_come(until))

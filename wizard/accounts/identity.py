@@ -43,6 +43,7 @@ _LOADERS = {"console": _load_console}
 
 
 def init_identity(app: Flask) -> None:
+    login.session_protection = None  # It would write into the signed cookie, and our sessions are rows.
     login.init_app(app)
 
     @login.request_loader

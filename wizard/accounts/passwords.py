@@ -55,8 +55,9 @@ def matches(password_hash: str | None, password: str) -> bool:
     Without a hash (nobody of that name) the same work is done on a stand-in, so that the answer takes
     as long for an unknown name as for a known one.
     """
+    stand_in = _stand_in()  # Made in any case: the first unknown name must not cost a hash more.
     try:
-        right = _hasher().verify(password_hash or _stand_in(), password[:MOST])
+        right = _hasher().verify(password_hash or stand_in, password[:MOST])
     except (Argon2Error, InvalidHashError):
         return False
     return right and password_hash is not None

@@ -13,7 +13,7 @@ class SignInForm(Form):
 
     site = RadioField(_l("Site"), validate_choice=False)
     username = StringField(
-        _l("Username or email"),
+        _l("Username"),
         filters=[tidy],
         validators=[Filled(_l("Enter your username or email address")), AtMost(254), Printable()],
         render_kw={"autocomplete": "username", "spellcheck": "false", "autocapitalize": "none"},

@@ -14,7 +14,7 @@ from wizard.billing.models import ACTIVE, CloudAccount
 from wizard.billing.wording import cloud_account_kind
 from wizard.flows.models import Journey
 from wizard.sites import directory
-from wizard.wording import account_number
+from wizard.wording import NBSP, account_number
 
 
 @dataclass(frozen=True)
@@ -104,9 +104,9 @@ def _console(journey: Journey, step: str) -> Node:
     title = _("Console account")
     account = journey.console_account
     if account is not None:
-        site = directory.get(account.site_id).label
+        site = str(directory.get(account.site_id).label).replace(" ", NBSP)
         if step == "successful":
-            return Node("console", "exists", title, (account.username, str(site)))
+            return Node("console", "exists", title, (account.username, site))
         return Node(
             "console", "exists", title, (_("%(username)s on %(site)s", username=account.username, site=site),)
         )

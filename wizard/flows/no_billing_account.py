@@ -140,7 +140,7 @@ def send_again(journey: Journey) -> None:
     try:
         codes.resend(challenge)
     except codes.TooSoon as soon:
-        raise Refused(_("You can send a new code in %(seconds)s seconds", seconds=soon.wait)) from None
+        raise Refused(show.wait_for(soon.wait)) from None
     except LimitReached as limit:
         raise Refused(show.too_many_mails(limit.until)) from None
     journeys.note(journey, "code", "sent again")

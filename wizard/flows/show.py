@@ -8,6 +8,7 @@ from typing import Any
 
 from flask import current_app, request, url_for
 from flask_babel import gettext as _
+from flask_babel import ngettext
 from wtforms.fields.choices import SelectChoice
 
 from wizard import clock
@@ -25,7 +26,7 @@ from wizard.marketplaces.models import Arrival
 from wizard.sites import choices
 from wizard.sites import directory as sites
 from wizard.verification import codes
-from wizard.wording import account_number, time_of_day
+from wizard.wording import account_number, time_to_come
 
 SLOW = timedelta(minutes=5)
 """After this long a page that waits for a site says that it takes longer than usual."""
@@ -83,8 +84,17 @@ def code_refused(reason: codes.CodeRefused) -> str:
     return _("Five codes were wrong, so this one no longer works. Send a new code")
 
 
+def wait_for(seconds: int) -> str:
+    return ngettext(
+        "You can send a new code in %(seconds)s second",
+        "You can send a new code in %(seconds)s seconds",
+        seconds,
+        seconds=seconds,
+    )
+
+
 def too_many_mails(until: datetime) -> str:
-    when = time_of_day(until)
+    when = time_to_come(until)
     return _("This address has had all the codes we send in a while. Try again at %(time)s", time=when)
 
 

@@ -9,7 +9,7 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm.exc import StaleDataError
 
 from wizard.accounts import identity, sessions
-from wizard.extensions import db
+from wizard.extensions import SAFE_METHODS, db
 from wizard.flows import arrival as arrivals
 from wizard.flows import journeys, line, show
 from wizard.flows.engine import Step, Walk
@@ -119,10 +119,10 @@ def step(reference: str, key: str) -> ResponseReturnValue:
     return _show(journey, FLOW.step(key))
 
 
-@bp.post("/journeys/<reference>/<key>/<name>")
+@bp.route("/journeys/<reference>/<key>/<name>", methods=["GET", "POST"])
 @limited("code")
 def action(reference: str, key: str, name: str) -> ResponseReturnValue:
-    """A lone button of a step's page."""
+    """A lone button of a step's page. Whoever opens its address gets the page."""
     journey = _mine(reference)
     if elsewhere := _walk(journey, key).guard(key):
         genuine(False)
@@ -130,6 +130,8 @@ def action(reference: str, key: str, name: str) -> ResponseReturnValue:
     page: Page = FLOW.step(key).page
     if name not in page.actions:
         abort(404)
+    if request.method in SAFE_METHODS:
+        return _to(journey, FLOW.step(key))
     button, problem = Button(), None
     if button.validate_on_submit():
         try:

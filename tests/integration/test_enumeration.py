@@ -1,0 +1,260 @@
+"""Whether an address or a name is known is told to nobody who has not proven that the address is theirs."""
+
+import re
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from itertools import count, zip_longest
+
+import argon2
+import pytest
+import sqlalchemy as sa
+from flask import Flask
+
+from config import Settings
+from tests.support.client import Client
+from tests.support.factories import Person
+from tests.support.page import Page
+from tests.support.walk import Walk
+from wizard import clock
+from wizard.extensions import db
+from wizard.verification import codes
+from wizard.verification.models import Challenge
+
+_never_used = count(9)
+"""Settings of argon2 for which this process has kept nothing yet."""
+
+SITE = "us1"
+ELSEWHERE = "eu1"
+
+OWN = {
+    "a reference": r"\b[A-Z]{2}-[0-9A-HJKMNP-TV-Z]{4}-[0-9A-HJKMNP-TV-Z]{4}\b",
+    "a csrf token": r'(?<=value=")[\w.-]{80,}(?=")',
+    "a typed code": r'(?<=value=")\d{6}(?=")',
+    "a time": r"\b\d\d:\d\d \(UTC\)",
+    "an address": r"\bada-\d+(?:@|&#64;|%40)harbour\.test",
+    "a name": r"\bada-\d+\b",
+}
+"""What may differ between two people's pages, in the order in which it is taken out."""
+
+
+def without_own(text: str) -> str:
+    for what, pattern in OWN.items():
+        text = re.sub(pattern, f"<{what}>", text)
+    return text
+
+
+def headers_of(page: Page) -> list[str]:
+    """Every header; of a cookie its name and attributes without its value."""
+    found = []
+    for name, value in page.headers:
+        if name == "Set-Cookie":
+            value = re.sub(r"(^[^=]*|Expires)=[^;]*", r"\1=…", value)
+        found.append(f"{name}: {without_own(value)}")
+    return found
+
+
+@contextmanager
+def hashing() -> Iterator[list[str]]:
+    """What argon2 is asked to do meanwhile."""
+    calls: list[str] = []
+    patch = pytest.MonkeyPatch()
+    for name in ("hash", "verify"):
+        work = getattr(argon2.PasswordHasher, name)
+
+        def counted(self: object, *args: object, name: str = name, work: Callable[..., object] = work) -> object:
+            calls.append(name)
+            return work(self, *args)
+
+        patch.setattr(argon2.PasswordHasher, name, counted)
+    try:
+        yield calls
+    finally:
+        patch.undo()
+
+
+class Seen:
+    """All that answers let somebody see or measure, line by line."""
+
+    def __init__(self) -> None:
+        self.lines: list[str] = []
+
+    def add(self, what: str, page: Page, hashed: list[str]) -> Page:
+        """What was seen when this was done: each answer, the work for it, and what argon2 did meanwhile."""
+        for answer in [*page.history, page]:
+            where = f"{what}, {answer.method}"
+            self.lines += [f"{where}: {answer.status}", *(f"{where}: {line}" for line in headers_of(answer))]
+            self.lines += [f"{where}: {line}" for line in without_own(answer.html).splitlines()]
+            self.lines += [f"{where}: {' '.join(statement.split())}" for statement in answer.statements]
+        self.lines.append(f"{what}: argon2 {hashed}")
+        hashed.clear()
+        return page
+
+    def differs_from(self, other: "Seen") -> list[tuple[str, str]]:
+        assert self.lines
+        return [pair for pair in zip_longest(self.lines, other.lines, fillvalue="") if pair[0] != pair[1]]
+
+
+@pytest.fixture
+def customer(another: Callable[..., Walk]) -> Callable[..., Person]:
+    """``customer(site)``: somebody who has a console account there, and a Billing Center account."""
+
+    def make(site: str, number: int) -> Person:
+        walk = another(site=site, person=Person(number=number)).register().give_basics()
+        walk.enter_code()
+        walk.give_company()
+        walk.activate(method="billing_center")
+        walk.wait_until_made()
+        return walk.person
+
+    return make
+
+
+# ── addresses ───────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_an_address_that_is_known_answers_like_one_that_is_not(
+    app: Flask, customer: Callable[..., Person], another: Callable[..., Walk]
+) -> None:
+    """… at the first submit, on the page after it, at wrong codes, at a new mail and when the tries are used up."""
+    at_site, in_billing, nobody = customer(SITE, 9001), customer(ELSEWHERE, 9002), Person(number=9003)
+    seen = {person.email: Seen() for person in (nobody, at_site, in_billing)}
+    for number, person in enumerate((nobody, at_site, in_billing)):
+        walk, saw = another(site=SITE, person=person), seen[person.email]
+        with hashing() as hashed:
+            free = {"username": f"ada-900{number + 4}"}
+            saw.add("basics", walk.register().give_basics(**free).page, hashed)
+            walk.work()
+            with clock.later(codes.BETWEEN_MAILS):
+                saw.add("again", walk.client.submit(walk.page, "Send code again"), hashed)
+                wrong = _unlike(app, walk.reference)
+                for _try in range(codes.TRIES):
+                    dead = saw.add("wrong", walk.client.submit(walk.page, "Confirm", code=wrong), hashed)
+                saw.add("anew", walk.client.submit(dead, "Send code again"), hashed)
+    assert not seen[at_site.email].differs_from(seen[nobody.email])
+    assert not seen[in_billing.email].differs_from(seen[nobody.email])
+
+
+def test_what_is_kept_and_queued_for_a_known_address_is_as_much(
+    app: Flask, customer: Callable[..., Person], another: Callable[..., Walk]
+) -> None:
+    known = customer(SITE, 9001)
+
+    def grown(person: Person) -> dict[str, int]:
+        before = _sizes(app)
+        another(site=SITE, person=person).register().give_basics(username=f"{person.username}-too")
+        return {name: size - before[name] for name, size in _sizes(app).items()}
+
+    assert grown(known) == grown(Person(number=9002))
+
+
+def test_the_mail_tells_the_owner_and_carries_a_code_only_where_one_may_register(
+    app: Flask, customer: Callable[..., Person], another: Callable[..., Walk]
+) -> None:
+    at_site, in_billing = customer(SITE, 9001), customer(ELSEWHERE, 9002)
+
+    told = another(site=SITE, person=at_site).register().give_basics(username="somebody-else")
+    told.work()
+    mail = told.mailbox.to(at_site.email)[0]
+    assert "already have" in mail.subject
+    assert f"/sign-in?site={SITE}" in mail.text
+    assert not re.search(r"\b\d{6}\b", mail.subject + mail.text + re.sub(r"#[0-9A-Fa-f]{6}\b", "", mail.html))
+    with app.app_context():
+        decoy = db.session.scalars(sa.select(Challenge).where(Challenge.bound_to == told.reference)).one()
+        would_be = codes.code_of(decoy)
+    refused = told.enter_code(would_be)
+    assert refused.status == 422, "the code of a decoy was accepted"
+    assert "you have 4 tries left" in refused.text
+
+    invited = another(site=SITE, person=in_billing).register().give_basics(username="one-more")
+    invited.work()
+    assert re.match(r"\d{6} is your", invited.mailbox.to(in_billing.email)[0].subject)
+    assert invited.enter_code().h1 == "Company information"
+
+
+def test_a_proven_address_is_told_that_it_is_known_there(
+    customer: Callable[..., Person], another: Callable[..., Walk]
+) -> None:
+    """The other side of the promise: to its owner the page says so, without another mail."""
+    owner = customer(SITE, 9001)
+    walk = another(site=ELSEWHERE, person=owner).register().give_basics()
+    walk.enter_code()
+    before = len(walk.subjects())
+    basics = walk.client.click(walk.page, "Back")
+    answered = walk.client.submit(basics, "Next", site=SITE)
+    assert answered.status == 422
+    assert "has an account on this site already" in answered.errors["email"]
+    assert len(walk.subjects()) == before
+
+
+# ── usernames ───────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_a_taken_username_is_told_only_after_the_code(
+    app: Flask, customer: Callable[..., Person], another: Callable[..., Walk]
+) -> None:
+    taken = customer(SITE, 9001).username
+    seen = {}
+    for number, username in ((9002, "ada-9003"), (9004, taken), (9005, taken.upper())):
+        walk, saw = another(site=SITE, person=Person(number=number)), Seen()
+        with hashing() as hashed:
+            saw.add("basics", walk.register().give_basics(username=username).page, hashed)
+            saw.add("wrong", walk.client.submit(walk.page, "Confirm", code=_unlike(app, walk.reference)), hashed)
+        seen[username] = saw
+        assert "taken" not in walk.page.text.lower()
+        walk.enter_code()
+        assert walk.page.h1 == ("Choose another username" if username.lower() == taken else "Company information")
+    assert not seen[taken].differs_from(seen["ada-9003"])
+    assert not seen[taken.upper()].differs_from(seen["ada-9003"])
+
+
+# ── sign-in ─────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize("by", ["username", "email"])
+def test_signing_in_answers_alike_for_known_and_unknown(
+    make_app: Callable[..., Flask], settings: Settings, customer: Callable[..., Person], by: str
+) -> None:
+    """… from the first try on, in a process that has just started."""
+    known, unknown = customer(SITE, 9001), Person(number=9002)
+    seen = []
+    for person in (unknown, known):
+        fresh = make_app(replace(settings, argon2_memory_kib=next(_never_used)))
+        browser, saw = Client(fresh, origin=settings.public_url), Seen()
+        page = browser.get(f"/sign-in?site={SITE}")
+        form = {"site": SITE, "username": getattr(person, by), "password": "not this one, surely"}
+        with hashing() as hashed:
+            for _try in range(11):  # One more than an account's failures are let through.
+                saw.add("sign in", browser.submit(page, "Sign in", form), hashed)
+        seen.append(saw)
+    assert not seen[0].differs_from(seen[1])
+
+
+def test_a_name_of_another_site_is_unknown_here(client: Client, customer: Callable[..., Person]) -> None:
+    person = customer(ELSEWHERE, 9001)
+    page = client.get(f"/sign-in?site={SITE}")
+    form = {"site": SITE, "username": person.username, "password": person.password}
+    refused = client.submit(page, "Sign in", form)
+    assert refused.status == 422
+    assert "do not belong together on this site" in refused.text
+    assert client.cookie("console") is None
+
+
+def _unlike(app: Flask, reference: str) -> str:
+    """Six digits that are not the code of this journey's challenge, nor of the next mail of it."""
+    with app.app_context():
+        challenge = db.session.scalars(
+            sa.select(Challenge).where(Challenge.bound_to == reference, Challenge.closed_at.is_(None))
+        ).one()
+        return f"{(int(codes.code_of(challenge)) + 1) % 10**codes.DIGITS:06d}"
+
+
+def _sizes(app: Flask) -> dict[str, int]:
+    """Table → how many rows it has; without the limiter's, which remember both for the same time."""
+    with app.app_context():
+        rows = sa.func.count()
+        return {
+            table.name: db.session.scalar(sa.select(rows).select_from(table)) or 0
+            for table in db.metadata.sorted_tables
+            if table.name != "rate_limits"
+        }

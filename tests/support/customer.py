@@ -1,0 +1,205 @@
+"""A customer at a browser, who finds things by the words on them: DESIGN's contract, in both languages.
+
+    customer = Customer(visitor("zh", phone=True), server, "zh")
+    customer.buy()
+    customer.say_new()
+    …
+    assert customer.h1 == "开通成功"
+
+Each step is one page. Nothing here knows an address but the printed doors, nor a class or an id.
+"""
+
+import re
+from collections.abc import Callable
+
+from playwright.sync_api import Locator, Page, expect
+
+from tests.support.factories import Person
+from tests.support.over_http import HttpWalk
+from tests.support.server import Server
+
+CHINESE = {
+    # Contract: DESIGN §4. The sandbox's AWS words are English in both languages there.
+    "Site": "站点",
+    "Username": "用户名",
+    "Email": "邮箱",
+    "Password": "密码",
+    "Confirm password": "确认密码",
+    "Verification code": "验证码",
+    "Company name": "公司名称",
+    "I agree to": "我同意",
+    "Workspace name": "工作空间名称",
+    "Workspace language": "工作空间语言",
+    "I have no Billing Center account": "没有费用中心账号",
+    "Next": "下一步",
+    "Register": "注册",
+    "Activate": "开通",
+    "Confirm": "确认",
+    "Sign in": "登录",
+    "Subscribe to AWS": "前往 AWS 订阅",
+    "Start by installing the agent": "从安装采集器开始",
+    # What else a person presses or reads on the way.
+    "Oregon": "俄勒冈",
+    "English": "English",
+    "Look now": "立即查询",
+    "AWS Marketplace": "AWS Marketplace",
+    "Buyer’s AWS account": "买家的 AWS 账号",
+    "Sent to": "收件人",
+    "Show": "查看",
+    "Do you have a Billing Center account?": "您有费用中心账号吗？",
+    "Basic information": "基本信息",
+    "Enter the code from your email": "输入邮件中的验证码",
+    "Company information": "企业信息",
+    "Activation method": "选择开通方式",
+    "Your workspace is being made": "正在创建您的工作空间",
+    "Activation successful": "开通成功",
+}
+
+ONCE: Callable[[Locator], None] = Locator.click
+TWICE: Callable[[Locator], None] = Locator.dblclick
+
+
+class Customer:
+    """Somebody at a page. ``press`` is how they press buttons: :data:`ONCE` or, impatiently, :data:`TWICE`."""
+
+    def __init__(
+        self,
+        page: Page,
+        server: Server,
+        language: str = "en",
+        *,
+        press: Callable[[Locator], None] = ONCE,
+        person: Person | None = None,
+    ) -> None:
+        self.page = page
+        self.server = server
+        self.language = language
+        self.person = person or Person()
+        self.account = f"7828582{self.person.number:05d}"
+        self._press = press
+
+    # ── how a person finds things ───────────────────────────────────────────────────────────────────────────
+
+    def word(self, english: str) -> str:
+        return CHINESE.get(english, english) if self.language == "zh" else english
+
+    def field(self, label: str) -> Locator:
+        return self.page.get_by_label(self.word(label), exact=True)
+
+    def choice(self, group: str, name: str) -> Locator:
+        of = self.page.get_by_role("radiogroup", name=self.word(group), exact=True)
+        return of.get_by_role("radio", name=self.word(name))
+
+    def agree(self) -> None:
+        self.page.get_by_role("checkbox", name=self.word("I agree to")).check()
+
+    def press(self, button: str) -> None:
+        self._press(self.page.get_by_role("button", name=self.word(button), exact=True))
+
+    def follow(self, link: str) -> None:
+        self.page.get_by_role("link", name=self.word(link), exact=True).click()
+
+    @property
+    def h1(self) -> str:
+        return self.page.get_by_role("heading", level=1).inner_text()
+
+    def reads(self, heading: str) -> None:
+        """Wait for the page with this heading."""
+        expect(self.page.get_by_role("heading", level=1)).to_have_text(self.word(heading))
+
+    # ── the way, page by page ───────────────────────────────────────────────────────────────────────────────
+
+    def open_product(self) -> None:
+        self.page.goto(f"{self.server.sandbox_url}/aws/")
+
+    def buy(self) -> None:
+        """From the product page at the marketplace to the page that leads here."""
+        self.field("Buyer’s AWS account").fill(self.account)
+        self.press("Continue Subscription")
+        self.press("Subscribe")
+
+    def set_up(self) -> None:
+        """Leave the marketplace for the wizard: a POST from another site."""
+        self.press("Set Up Your Account")
+
+    def say_new(self) -> None:
+        self.page.get_by_role("radio", name=self.word("I have no Billing Center account")).check()
+        self.press("Next")
+
+    def give_basics(self) -> None:
+        self.choice("Site", "Oregon").check()
+        self.field("Username").fill(self.person.username)
+        self.field("Email").fill(self.person.email)
+        self.field("Password").fill(self.person.password)
+        again = self.field("Confirm password")
+        if again.count():
+            again.fill(self.person.password)
+        self.press("Next")
+
+    def read_code(self) -> str:
+        """Look into the mailbox in another tab, again until the mail is there, and read the code in it."""
+        tab = self.page.context.new_page()
+        tab.goto(f"{self.server.sandbox_url}/mailbox")
+        tab.get_by_label(self.word("Sent to")).fill(self.person.email)
+        tab.get_by_role("button", name=self.word("Show"), exact=True).click()
+        mail = tab.get_by_role("link", name=re.compile(r"^\d{6} "))
+        self.server.mail(self.person.email)
+        tab.reload()
+        mail.first.click()
+        code: str = tab.frame_locator("iframe").get_by_text(re.compile(r"^\s*\d{6}\s*$")).inner_text()
+        tab.close()
+        return code.strip()
+
+    def enter_code(self, code: str) -> None:
+        self.field("Verification code").fill(code)
+        self.press("Confirm")
+
+    def give_company(self) -> None:
+        self.field("Company name").fill(self.person.company)
+        self.agree()
+        self.press("Register")
+
+    def activate(self, method: str | None = None) -> None:
+        if method:
+            self.choice("Activation method", method).check()
+        self.field("Workspace name").fill("Harbour")
+        self.choice("Workspace language", "English").check()
+        self.agree()
+        self.press("Activate")
+
+    def look_until_made(self) -> None:
+        """Press *Look now* until the workspace is there."""
+        made = self.page.get_by_role("heading", level=1, name=self.word("Activation successful"))
+        look = self.page.get_by_role("link", name=self.word("Look now"))
+        expect(made.or_(look)).to_be_visible()
+        self.server.mail(self.person.email, subject="Harbour")
+        if not made.is_visible():
+            look.click()
+        expect(made).to_be_visible()
+
+    def sign_in(self) -> None:
+        """On the sign-in page: the site is chosen where a link brought them."""
+        if not self.choice("Site", "Oregon").is_checked():
+            self.choice("Site", "Oregon").check()
+        self.field("Username").fill(self.person.username)
+        self.field("Password").fill(self.person.password)
+        self.press("Sign in")
+
+    def take_over(self, walk: HttpWalk, *, keep_person: bool = False) -> None:
+        """Go on in this browser where a walk over plain HTTP is: its person, its cookies, its page."""
+        self.person = self.person if keep_person else walk.person
+        self.account = walk.bought.get("customerAWSAccountId", self.account)
+        jar = walk.client.cookies  # type: ignore[attr-defined]
+        self.page.context.add_cookies(
+            [
+                {
+                    "name": cookie.name,
+                    "value": cookie.value,
+                    "url": self.server.url,
+                    "httpOnly": True,
+                    "sameSite": "Lax",
+                }
+                for cookie in jar
+            ]
+        )
+        self.page.goto(self.server.url + walk.page.url)
