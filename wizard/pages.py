@@ -123,8 +123,8 @@ def _words_for(status: int, of_journey: bool = False) -> tuple[str, str]:
         return (
             _("This registration has run out"),
             _(
-                "Its answers were kept for a while and are gone now. Begin again from the front page. If you subscribed "
-                "at AWS, open Set Up Your Account there once more: your subscription is safe."
+                "Its answers were kept for a while and are gone now. Begin again from the front page. If you "
+                "subscribed at AWS, open Set Up Your Account there once more: your subscription is safe."
             ),
         )
     if of_journey:

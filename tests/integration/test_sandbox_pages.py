@@ -295,14 +295,14 @@ def test_a_huge_body_is_refused(buyer: Buyer) -> None:
 def test_the_whole_walk_is_there_in_chinese(app: Flask) -> None:
     buyer = Buyer(app, "zh")
     page = buyer.follow(buyer.get("/"), "AWS Marketplace 上的商品")
-    wrong = buyer.press(page, "继续订阅", account="1")
+    wrong = buyer.press(page, "Continue Subscription", account="1")
     assert wrong.errors == {"account": "填写 12 位数字的 AWS 账号，例如 7828 5828 5006"}
     assert "有一处需要修改" in wrong.text
-    ready = buyer.press(buyer.press(wrong, "继续订阅", account=ACCOUNT), "订阅")
-    assert ready.buttons == ["设置您的账户"]
+    ready = buyer.press(buyer.press(wrong, "Continue Subscription", account=ACCOUNT), "Subscribe")
+    assert ready.buttons == ["Set Up Your Account"]
     manage = buyer.follow(buyer.follow(buyer.get("/aws/"), "您的 Marketplace 软件"), "管理")
     assert manage.buttons == ["设置商品"]
-    after = buyer.press(buyer.follow(manage, "取消订阅"), "是，取消订阅")
+    after = buyer.press(buyer.follow(manage, "Cancel Subscription"), "Yes, Cancel Subscription")
     assert "已取消" in after.text
     assert "2026年4月7日 18:40（UTC）" in buyer.follow(after, "管理").text
     for path in ("/mailbox", "/nothing"):

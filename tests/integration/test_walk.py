@@ -114,3 +114,14 @@ def test_waiting_for_aws_somebody_may_still_choose_another_payer(walk: Walk) -> 
     assert walk.page.h1 == "Activation method"
     walk.activate(method="billing_center")
     assert walk.wait_until_made().h1 == "Activation successful"
+
+
+def test_the_next_person_at_a_shared_browser_may_begin_again(walk: Walk) -> None:
+    walk.register().give_basics()
+    first = walk.reference
+    page = walk.client.click(walk.page, "Change email address")
+    page = walk.client.submit(page, "Begin again")
+    assert page.h1 == "Basic information"
+    assert walk.person.email not in page.html
+    assert first not in page.text
+    assert walk.client.get(f"/journeys/{first}").status == 404

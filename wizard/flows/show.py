@@ -54,7 +54,14 @@ def basic_form(journey: Journey) -> BasicForm:
 
 
 def basic(journey: Journey, form: BasicForm) -> dict[str, Any]:
-    return {"site_groups": choices.groups(_paying(journey)), "keeps_password": form.keeps_password}
+    return {
+        "site_groups": choices.groups(_paying(journey)),
+        "keeps_password": form.keeps_password,
+        # Somebody who came with a purchase has nothing to begin again with.
+        "again_url": url_for("flows.register_again")
+        if journey.is_written and not journey.arrival_id
+        else None,
+    }
 
 
 def code(journey: Journey, _form: CodeForm) -> dict[str, Any]:

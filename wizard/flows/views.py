@@ -102,9 +102,9 @@ def register() -> ResponseReturnValue:
 
 @bp.post("/register/again")
 def register_again() -> ResponseReturnValue:
-    """Leave the journey this browser is on, and begin a new one."""
-    if Button().validate_on_submit():
-        session.pop("journey", None)
+    """This browser lets go of the journey it is on, and begins a new one."""
+    if Button().validate_on_submit() and (reference := session.pop("journey", None)):
+        sessions.stop("journey", reference)
     return redirect(url_for(".register"), 303)
 
 
