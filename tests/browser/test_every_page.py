@@ -6,51 +6,212 @@ from playwright.sync_api import Page, expect
 from tests.support.browser import Visitors
 from tests.support.customer import Customer
 from tests.support.looks import Looks
-from tests.support.over_http import HttpWalk, walk_over_http
+from tests.support.over_http import HttpWalk, database, walk_over_http
 from tests.support.server import Server
 
-TOO_MANY = 5
+LANDING = "/marketplaces/aws/landing"
+LONG_AGO = "2026-01-01 00:00:00.000000"
+
 both_languages = pytest.mark.parametrize("language", ["en", "zh"])
 
 
+class Tour:
+    """One person who looks at pages, in one language."""
+
+    def __init__(self, visitor: Visitors, server: Server, language: str) -> None:
+        visitor.allow(r"status of (400|404|410|422|503)")  # Chromium says so of pages that say what is wrong.
+        self.server = server
+        self.language = language
+        self.looks = Looks()
+        self.page: Page = visitor(language)
+        self.customer = Customer(self.page, server, language)
+
+    def walk(self, **options: object) -> HttpWalk:
+        return walk_over_http(self.server, self.language, **options)
+
+    def look(self, name: str, most_requests: int = 3) -> None:
+        self.looks.at(self.page, name, most_requests)
+
+    def open(self, path: str, name: str) -> None:
+        self.page.goto(self.server.url + path)
+        self.look(name)
+
+    def take_over(self, walk: HttpWalk, name: str) -> None:
+        self.customer.take_over(walk)
+        self.look(name)
+
+    def press(self, button: str, name: str) -> None:
+        """Send what the page does not take: the focus goes to the problems."""
+        self.customer.press(button)
+        self.look_at_errors(name)
+
+    def look_at_errors(self, name: str) -> None:
+        expect(self.page.get_by_role("alert")).to_be_focused()
+        self.look(name)
+
+    def land(self, name: str, **wish: object) -> dict[str, str]:
+        bought: dict[str, str] = self.server.buy(**wish)
+        self.page.goto(f"{self.server.sandbox_url}/aws/software/{bought['agreementId']}/set-up")
+        self.customer.set_up()
+        self.look(name)
+        return bought
+
+
 @pytest.fixture
-def looks(visitor: Visitors) -> Looks:
-    visitor.allow(
-        r"status of (400|404|410|422|503)"
-    )  # Chromium reports the status of pages that say what is wrong.
-    return Looks()
-
-
-def walk_here(server: Server, page: Page, language: str) -> tuple[HttpWalk, Customer]:
-    return walk_over_http(server, language), Customer(page, server, language)
+def tour(visitor: Visitors, server: Server, language: str) -> Tour:
+    return Tour(visitor, server, language)
 
 
 @both_languages
-def test_the_pages_of_registering(visitor: Visitors, server: Server, looks: Looks, language: str) -> None:
-    page = visitor(language)
-    walk, customer = walk_here(server, page, language)
+def test_the_pages_of_arriving(tour: Tour) -> None:
+    tour.open("/", "home")
+    tour.open("/bind", "bind")
+    tour.open("/nowhere", "no such page")
+    tour.open(LANDING, "the landing, opened by hand")
+    tour.open("/arrive/elsewhere", "an arrival of another browser")
+    for fault in ("expired", "invalid", "throttled", "access_denied"):
+        tour.land(f"landing, {fault}", fault=fault)
+    tour.land("landing, another product", productCode="another-product-0a1b2c3d4e")
+    tour.land("choice")
+    tour.press("Next", "choice, nothing chosen")
+    tour.page.locator("summary").click()
+    tour.look("choice, help open")
+    tour.page.get_by_role("radio", name=tour.customer.word("I have a Billing Center account")).check()
+    tour.customer.press("Next")
+    tour.look("bind, with a purchase")
+    arrival = tour.page.url.partition("arrival=")[2]
+    database(tour.server, "UPDATE arrivals SET expires_at = ? WHERE id = ?", LONG_AGO, arrival)
+    tour.open(f"/arrive/{arrival}", "an arrival that is over")
+    used = tour.walk()
+    used.to_end()
+    tour.page.context.clear_cookies()
+    tour.page.goto(f"{tour.server.sandbox_url}/aws/software/{used.bought['agreementId']}/set-up")
+    tour.customer.set_up()
+    tour.look("landing, set up already")
+    tour.looks.check(at_least=16)
 
-    def again_with_errors(button: str, name: str) -> None:
-        customer.press(button)
-        expect(page.get_by_role("alert")).to_be_focused()
-        looks.at(page, name)
 
-    page.goto(f"{server.url}/")
-    looks.at(page, "home")
-    customer.take_over(walk.land())
-    page.locator("summary").click()
-    looks.at(page, "choice, help open")
-    again_with_errors("Next", "choice, nothing chosen")
-    customer.say_new()
-    customer.reads("Basic information")
-    looks.at(page, "basic")
-    again_with_errors("Next", "basic, with errors")
-    customer.give_basics()
-    customer.reads("Enter the code from your email")
-    looks.at(page, "code")
-    code = customer.read_code()
-    wrong = f"{(int(code) + 1) % 10**6:06d}"
-    customer.enter_code(wrong)
-    expect(page.get_by_role("alert")).to_be_focused()
-    looks.at(page, "code, wrong")
-    looks.check(at_least=7)
+@both_languages
+def test_the_pages_of_registering(tour: Tour) -> None:
+    tour.take_over(tour.walk().land().say_new(), "basic")
+    tour.press("Next", "basic, with errors")
+    tour.customer.person = tour.walk().person
+    tour.customer.give_basics()
+    tour.customer.reads("Enter the code from your email")
+    tour.look("code")
+    wrong = f"{(int(tour.customer.read_code()) + 1) % 10**6:06d}"
+    tour.customer.enter_code(wrong)
+    tour.look_at_errors("code, wrong")
+    for _again in range(4):
+        tour.customer.enter_code(wrong)
+        expect(tour.page.get_by_role("alert")).to_be_focused()
+    tour.look("code, dead")
+
+    expired = tour.walk().register().give_basics()
+    of_expired = ("WHERE address = ?", expired.person.email)
+    database(tour.server, f"UPDATE challenges SET sent_at = ?, expires_at = ? {of_expired[0]}",
+             LONG_AGO, LONG_AGO, of_expired[1])  # fmt: skip
+    tour.take_over(expired, "code, expired")
+
+    holder = tour.walk().register().give_basics()
+    holder.enter_code()
+    unlucky = tour.walk().register().give_basics(username=holder.person.username)
+    unlucky.enter_code()
+    tour.take_over(unlucky, "username, taken")
+    tour.press("Next", "username, with errors")
+
+    tour.take_over(holder, "company")
+    tour.page.locator("summary").filter(visible=True).click()
+    tour.look("company, more information open")
+    tour.press("Register", "company, with errors")
+    holder.give_company()
+    tour.take_over(holder, "activation, to choose")
+    tour.press("Activate", "activation, with errors")
+    tour.customer.activate("AWS Marketplace")
+    tour.customer.reads("Subscribe at AWS")
+    tour.look("subscribe")
+    tour.customer.follow("Subscribe to AWS")
+    tour.customer.buy()
+    tour.customer.set_up()
+    tour.customer.reads("Confirm that AWS pays")
+    tour.look("subscribe, back with a purchase")
+
+    database(
+        tour.server, "UPDATE journeys SET expires_at = ? WHERE reference = ?", LONG_AGO, holder.reference
+    )
+    tour.page.reload()
+    tour.look("a journey that is over")
+    tour.looks.check(at_least=16)
+
+
+@both_languages
+def test_the_pages_after_activating(tour: Tour) -> None:
+    walk = tour.walk()
+    walk.to_activation()
+    tour.take_over(walk, "activation, arrived from the marketplace")
+    walk.activate()
+    walk.wait_until_made()
+    of_walk = "WHERE owner_id = (SELECT id FROM console_accounts WHERE email = ?)"
+    still = f"UPDATE workspaces SET state = 'being_made' {of_walk}"
+    slow = f"UPDATE workspaces SET created_at = '{LONG_AGO}' {of_walk}"
+    made = f"UPDATE workspaces SET state = 'active' {of_walk}"
+    for statement, name in ((still, "making"), (slow, "making, slowly"), (made, "success")):
+        database(tour.server, statement, walk.person.email)
+        tour.take_over(walk, name)
+    tour.customer.follow("Sign in")
+    tour.look("sign in")
+    tour.press("Sign in", "sign in, with errors")
+    tour.customer.field("Username").fill("nobody")
+    tour.customer.field("Password").fill("nothing that fits")
+    tour.press("Sign in", "sign in, refused")
+    tour.customer.sign_in()
+    tour.customer.reads("Harbour")
+    tour.look("workspace")
+
+    other = tour.walk()
+    other.to_end()
+    give = "UPDATE workspaces SET owner_id = (SELECT id FROM console_accounts WHERE email = ?)"
+    of_other = "WHERE owner_id = (SELECT id FROM console_accounts WHERE email = ?)"
+    database(tour.server, f"{give} {of_other}", walk.person.email, other.person.email)
+    tour.open("/console/", "several workspaces")
+    other.page = other.sign_in()
+    tour.take_over(other, "no workspace")
+    half = tour.walk()
+    half.to_activation()
+    half.sign_in()
+    half.page = half.client.get("/console/")
+    tour.take_over(half, "no workspace yet")
+    tour.looks.check(at_least=11)
+
+
+@both_languages
+def test_the_pages_of_the_sandbox(tour: Tour) -> None:
+    customer = tour.customer
+    tour.open("/sandbox/", "sandbox")
+    tour.open("/sandbox/nowhere", "sandbox, no such page")
+    tour.open("/sandbox/aws/", "product")
+    customer.field("Buyer’s AWS account").fill("12")
+    customer.press("Continue Subscription")
+    tour.look_at_errors("product, with errors")
+    customer.field("Buyer’s AWS account").fill(customer.account)
+    customer.press("Continue Subscription")
+    tour.look("sandbox, subscribe")
+    customer.press("Subscribe")
+    tour.look("sandbox, set up")
+    tour.open("/sandbox/aws/", "product, again")
+    customer.follow("Your Marketplace Software")
+    tour.look("sandbox, software")
+    customer.follow("Manage")
+    tour.page.locator("summary").click()
+    tour.look("sandbox, manage")
+    customer.follow("Cancel Subscription")
+    tour.look("sandbox, cancel")
+    customer.press("Yes, Cancel Subscription")
+    tour.look("sandbox, cancelled")
+
+    walk = tour.walk().register().give_basics()
+    mail = tour.server.mail(walk.person.email)
+    tour.open(f"/sandbox/mailbox?to={walk.person.email}", "mailbox")
+    tour.page.goto(f"{tour.server.url}/sandbox/mailbox/{mail['id']}")
+    tour.look("mail", most_requests=4)  # The mail's own HTML is shown in a frame that can do nothing.
+    tour.looks.check(at_least=12)

@@ -1,11 +1,9 @@
 """What impatient people do to the wizard: double clicks, two tabs, Back, reload, leaving, coming back elsewhere."""
 
 import re
-import sqlite3
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
 from http.client import HTTPConnection
-from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
@@ -14,7 +12,7 @@ from playwright.sync_api import Page, Route, expect
 from tests.support.browser import Visitors
 from tests.support.customer import TWICE, Customer
 from tests.support.factories import Person
-from tests.support.over_http import code_in, walk_over_http
+from tests.support.over_http import code_in, database, walk_over_http
 from tests.support.server import Server
 
 
@@ -32,12 +30,6 @@ def made_for(server: Server, person: Person) -> dict[str, int]:
 
 
 ONE_OF_EACH = {"journeys": 1, "console accounts": 1, "billing accounts": 1, "workspaces": 1, "mails": 3}
-
-
-def database(server: Server, statement: str, *values: object) -> list[Any]:
-    """Look into the product's database, or let time pass there."""
-    with closing(sqlite3.connect(server.instance / "wizard.db", timeout=30)) as connection, connection:
-        return connection.execute(statement, values).fetchall()
 
 
 # ── pressing twice ──────────────────────────────────────────────────────────────────────────────────────────

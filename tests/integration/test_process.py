@@ -3,7 +3,6 @@
 import re
 import signal
 import socket
-import sqlite3
 import subprocess
 import sys
 import threading
@@ -19,7 +18,7 @@ import psycopg
 import pytest
 
 from tests.support.databases import ROOT, environment
-from tests.support.over_http import HttpClient, HttpWalk, until, walk_over_http
+from tests.support.over_http import HttpClient, HttpWalk, database, until, walk_over_http
 from tests.support.races import race, results
 from tests.support.server import Server
 from tests.support.walk import LANDING, TOKEN
@@ -132,8 +131,8 @@ def test_a_power_cut_between_commit_and_mail_loses_no_mail_and_sends_none_twice(
         )  # The worker holds the mail in its hand: this mail server says nothing.
         first.kill9()
         held.close()
-    assert not first_mail_is_done(first.instance)
-    let_leases_run_out(first.instance)
+    assert database(first, "SELECT done_at FROM outbox WHERE kind = 'verification.mail'") == [(None,)]
+    let_leases_run_out(first)
     again = start_server(instance=first.instance, port=first.port)
     walk.marketplace = again  # type: ignore[assignment]
     assert walk.enter_code().h1 == "Company information"
@@ -142,18 +141,9 @@ def test_a_power_cut_between_commit_and_mail_loses_no_mail_and_sends_none_twice(
     assert len(subjects(again, walk)) == 2, "the code's mail and the account's, each once"
 
 
-def first_mail_is_done(instance: Path) -> bool:
-    with sqlite3.connect(instance / "wizard.db") as database:
-        [(done_at,)] = database.execute("SELECT done_at FROM outbox WHERE kind = 'verification.mail'")
-    database.close()
-    return done_at is not None
-
-
-def let_leases_run_out(instance: Path) -> None:
+def let_leases_run_out(ended: Server) -> None:
     """What a worker held when it died is free for others a minute later; that minute passes here."""
-    with sqlite3.connect(instance / "wizard.db") as database:
-        database.execute("UPDATE outbox SET lease_until = '2026-01-01 00:00:00.000000' WHERE done_at IS NULL")
-    database.close()
+    database(ended, "UPDATE outbox SET lease_until = '2026-01-01 00:00:00.000000' WHERE done_at IS NULL")
 
 
 def test_a_stop_lets_whoever_is_being_served_finish(start_server: StartServer) -> None:

@@ -17,8 +17,9 @@ NARROW = ((320, 640), (640, 450))
 MOST_REQUESTS = 3
 
 ALL: dict[str, Any] = {}
-AS_DRAWN = {"runOnly": ["color-contrast", "target-size", "scrollable-region-focusable", "aria-hidden-focus"]}
-"""The rules of axe that depend on how a page is drawn: colour scheme, width."""
+IN_THE_DARK = {"runOnly": ["color-contrast"]}
+NARROW_RULES = {"runOnly": ["target-size", "scrollable-region-focusable", "aria-hidden-focus"]}
+"""The rules of axe that may come out differently in another colour scheme, and in another width."""
 
 # A focus that comes by script looks like one that came by keyboard when the one before it did: see ``_focus``.
 _UNFOCUSED = """
@@ -79,11 +80,6 @@ class Looks:
         page.set_viewport_size({"width": DESK[0], "height": DESK[1]})
         self._wrong += [f"{name} ({page.url}): {line}" for line in found]
 
-    def focuses_its_errors(self, page: Page, name: str) -> None:
-        """The focus is where the problems are told."""
-        if page.evaluate("document.activeElement.getAttribute('role')") != "alert":
-            self._wrong.append(f"{name} ({page.url}): the focus is not on the error summary")
-
     def check(self, at_least: int) -> None:
         """Raise AssertionError with all that was wrong; or where fewer pages were seen than there are."""
         assert not self._wrong, f"{len(self._wrong)} things are wrong:\n  - " + "\n  - ".join(self._wrong)
@@ -103,7 +99,7 @@ class Looks:
     def _in_the_dark(self, page: Page) -> list[str]:
         page.emulate_media(color_scheme="dark")
         try:
-            return self._axe(page, AS_DRAWN)
+            return self._axe(page, IN_THE_DARK)
         finally:
             page.emulate_media(color_scheme="light")
 
@@ -124,7 +120,7 @@ class Looks:
             if too_wide := page.evaluate(_TOO_WIDE):
                 wrong.append(f"scrolls sideways in {width} px: it needs {too_wide}")
             if width == NARROW[0][0]:
-                wrong += [f"axe, {width} px: {line}" for line in self._axe(page, AS_DRAWN)]
+                wrong += [f"axe, {width} px: {line}" for line in self._axe(page, NARROW_RULES)]
         return wrong
 
     def _focus(self, page: Page) -> list[str]:

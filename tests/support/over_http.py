@@ -8,10 +8,12 @@ Nothing is checked on the way but that forms and links are where a person looks 
 client does that inside one process. One ``HttpClient`` is one browser without script.
 """
 
+import sqlite3
 import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Mapping
+from contextlib import closing
 from http.client import HTTPMessage
 from http.cookiejar import CookieJar
 from types import SimpleNamespace
@@ -138,6 +140,12 @@ def until(condition: Callable[[], bool], otherwise: str, within: float = 30) -> 
         if time.monotonic() > deadline:
             raise AssertionError(f"{otherwise} within {within} s")
         time.sleep(0.2)
+
+
+def database(server: Server, statement: str, *values: object) -> list[Any]:
+    """Look into the database of a running product (on SQLite), or let time pass there."""
+    with closing(sqlite3.connect(server.instance / "wizard.db", timeout=30)) as connection, connection:
+        return connection.execute(statement, values).fetchall()
 
 
 class _Stay(urllib.request.HTTPRedirectHandler):

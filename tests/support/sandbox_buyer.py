@@ -62,7 +62,7 @@ def check(page: Page, language: str) -> None:
     parser = html5lib.HTMLParser(strict=True)
     parser.parse(page.html)
     assert len(page.soup.find_all("h1")) == 1
-    assert page.title.removeprefix("Error: ").removeprefix("错误： ").startswith(page.h1), (
+    assert page.title.removeprefix("Error: ").removeprefix("错误：").startswith(page.h1), (
         page.title,
         page.h1,
     )
