@@ -61,7 +61,8 @@ class DatabaseStorage(Storage):
         return _count({key: expiry}, amount)[key][0]
 
     def _live(self, key: str) -> tuple[int, datetime] | None:
-        with _connection() as connection:
+        """``(count, end)`` of a window that has not ended. Asked only before the request's own transaction."""
+        with db.engine.connect() as connection:
             row = connection.execute(
                 sa.select(RateLimit.count, RateLimit.expires_at).where(
                     RateLimit.key == key, RateLimit.expires_at > clock.now()

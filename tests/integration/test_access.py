@@ -168,16 +168,13 @@ def test_too_many_posts_are_told_until_when_and_keep_what_was_typed(in_productio
     assert (form["username"], form["email"], form["site"]) == ([person.username], [person.email], ["us1"])
 
 
-@pytest.mark.engines("sqlite")
-@pytest.mark.parametrize(
-    "path", [LANDING, "/sign-in", "/register", "/journeys/SK-0000-0000/code", "/arrive/x"]
-)
-def test_each_door_has_a_limit_for_one_address(in_production: Flask, path: str) -> None:
+def test_each_door_that_takes_something_has_a_limit_for_one_address(in_production: Flask) -> None:
     client = Client(in_production)
-    assert client.post(path).status != 429
+    doors = (LANDING, "/sign-in", "/register", "/journeys/SK-0000-0000/code", "/arrive/nobodys")
+    assert all(client.post(path).status != 429 for path in doors)
     fill_limit(in_production)
-    assert client.post(path).status == 429
-    assert client.get(path).status != 429
+    assert {path: client.post(path).status for path in doors} == dict.fromkeys(doors, 429)
+    assert all(client.get(path).status != 429 for path in doors)
 
 
 def test_a_mistake_of_ours_is_admitted_and_what_was_typed_goes_back(in_production: Flask) -> None:

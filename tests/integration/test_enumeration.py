@@ -62,7 +62,9 @@ def hashing() -> Iterator[list[str]]:
     for name in ("hash", "verify"):
         work = getattr(argon2.PasswordHasher, name)
 
-        def counted(self: object, *args: object, name: str = name, work: Callable[..., object] = work) -> object:
+        def counted(
+            self: object, *args: object, name: str = name, work: Callable[..., object] = work
+        ) -> object:
             calls.append(name)
             return work(self, *args)
 
@@ -199,11 +201,15 @@ def test_a_taken_username_is_told_only_after_the_code(
         walk, saw = another(site=SITE, person=Person(number=number)), Seen()
         with hashing() as hashed:
             saw.add("basics", walk.register().give_basics(username=username).page, hashed)
-            saw.add("wrong", walk.client.submit(walk.page, "Confirm", code=_unlike(app, walk.reference)), hashed)
+            saw.add(
+                "wrong", walk.client.submit(walk.page, "Confirm", code=_unlike(app, walk.reference)), hashed
+            )
         seen[username] = saw
         assert "taken" not in walk.page.text.lower()
         walk.enter_code()
-        assert walk.page.h1 == ("Choose another username" if username.lower() == taken else "Company information")
+        assert walk.page.h1 == (
+            "Choose another username" if username.lower() == taken else "Company information"
+        )
     assert not seen[taken].differs_from(seen["ada-9003"])
     assert not seen[taken.upper()].differs_from(seen["ada-9003"])
 

@@ -1,9 +1,11 @@
 """Side effects that must happen: written with the change, done after it, tried again until they are."""
 
+import smtplib
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from socket import socket
 from threading import Thread
 from typing import Any
 
@@ -304,8 +306,34 @@ def test_a_mail_server_that_refuses_is_tried_again(
     assert one(nobody_listens).done_at == START + LADDER[0]
 
 
+def test_a_mail_server_that_says_nothing_holds_no_worker_beyond_its_lease(
+    app: Flask, mailbox: Mailbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nobody waits here for one that hangs; what is looked at is how long the product would wait for it."""
+    patience: list[float | None] = []
+    connect = smtplib.SMTP._get_socket  # type: ignore[attr-defined]
+
+    def noted(self: smtplib.SMTP, *where: Any) -> socket:
+        made: socket = connect(self, *where)
+        patience.append(made.gettimeout())
+        return made
+
+    monkeypatch.setattr(smtplib.SMTP, "_get_socket", noted)
+    _write_mail(app)
+    with after(timedelta(0)):
+        assert run_once(app) == 1
+    assert len(mailbox.all()) == len(patience) == 1
+    assert patience[0] is not None, "it would wait for ever"
+    assert patience[0] < LEASE.total_seconds()
+
+
 def _write_mail(app: Flask) -> None:
-    context = {"username": "ada", "site": "Oregon", "next_url": "http://127.0.0.1:5000/sign-in", "reference": None}
+    context = {
+        "username": "ada",
+        "site": "Oregon",
+        "next_url": "http://127.0.0.1:5000/sign-in",
+        "reference": None,
+    }
     mail = {"to": "ada@harbour.test", "name": "account_created", "locale": "en", "context": context}
     with app.app_context(), after(timedelta(0)):
         outbox.enqueue("mail", mail)

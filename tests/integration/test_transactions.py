@@ -46,7 +46,9 @@ def write_something() -> None:
 
 
 @pytest.mark.parametrize("answer", ["a page", "a redirect"])
-def test_a_view_that_does_not_ask_whether_a_post_is_meant_fails(app: Flask, client: Client, answer: str) -> None:
+def test_a_view_that_does_not_ask_whether_a_post_is_meant_fails(
+    app: Flask, client: Client, answer: str
+) -> None:
     def forgets() -> ResponseReturnValue:
         write_something()
         return answer if answer == "a page" else redirect("/", 303)
@@ -141,7 +143,7 @@ def test_a_post_without_its_token_changes_nothing_and_shows_the_answers_again(
     walk.give_basics()
     unmeant("Confirm", code=walk.code())
     walk.enter_code()
-    unmeant("Register", company_name="Harbour Lamps", description="Two\nlines", agree="y")
+    unmeant("Register", company_name="Harbour Lamps", contact_name="Ada", agree="y")
     walk.give_company()
     unmeant("Activate", workspace_name="Harbour", language="zh", agree="y")
     assert walk.activate().h1 == "Your workspace is being made"
@@ -278,13 +280,17 @@ def test_every_time_that_is_stored_comes_back_aware_and_in_utc(
     seen: dict[str, set[datetime]] = {}
     with app.app_context():
         for mapper in db.Model.registry.mappers:
-            times = [column.key for column in mapper.columns if isinstance(column.type, sa.DateTime | UtcDateTime)]
+            times = [
+                column.key for column in mapper.columns if isinstance(column.type, sa.DateTime | UtcDateTime)
+            ]
             rows = db.session.scalars(sa.select(mapper.class_)).all()
             for name in times:
                 found = {value for row in rows if (value := getattr(row, name)) is not None}
                 assert {value.tzinfo for value in found} <= {UTC}, f"{mapper.class_.__name__}.{name}"
                 seen.setdefault(mapper.local_table.name, set()).update(found)
-    assert all(seen.values()), f"nothing was looked at in {[name for name, found in seen.items() if not found]}"
+    assert all(seen.values()), (
+        f"nothing was looked at in {[name for name, found in seen.items() if not found]}"
+    )
     for table, found in seen.items():
         assert all(START <= value <= START + timedelta(days=31) for value in found), (table, found)
     assert START in seen["journeys"] & seen["workspaces"] & seen["outbox"] & seen["console_accounts"]

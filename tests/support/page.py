@@ -237,7 +237,7 @@ def _labels(soup: BeautifulSoup, tags: list[Tag]) -> set[str]:
 def _values(tags: list[Tag]) -> list[str]:
     first = tags[0]
     if first.name == "textarea":
-        return [re.sub(r"^\n", "", first.get_text())]
+        return [re.sub(r"^\r?\n", "", first.get_text())]
     if first.name == "select":
         options = first.select("option")
         chosen = [o for o in options if o.has_attr("selected")] or options[:1]

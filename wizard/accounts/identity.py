@@ -44,7 +44,8 @@ _LOADERS = {"console": _load_console}
 
 def init_identity(app: Flask) -> None:
     login.session_protection = None  # It would write into the signed cookie, and our sessions are rows.
-    login.init_app(app)
+    # No template asks who is signed in, and an error page must not ask the database that failed.
+    login.init_app(app, add_context_processor=False)
 
     @login.request_loader
     def load(_request: object) -> ConsoleAccount | None:
