@@ -4,6 +4,7 @@ What is optional and missing switches its feature off with a line in the log (se
 what is wrong stops the start with one sentence that names the variable and what it wants.
 """
 
+import re
 import secrets
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -30,7 +31,7 @@ class Settings:
     """The configuration of one process. Lengths of time are in seconds unless the name says otherwise."""
 
     secret_key: str = field(repr=False)
-    database_url: str
+    database_url: str = field(repr=False)
     public_url: str = "http://127.0.0.1:5000"
     port: int = 5000
     instance_path: str = str(ROOT / "instance")
@@ -84,14 +85,14 @@ class Settings:
             mail_use_ssl=read.flag("MAIL_USE_SSL", False),
             mail_username=env.get("MAIL_USERNAME", ""),
             mail_password=env.get("MAIL_PASSWORD", ""),
-            mail_sender=env.get("MAIL_SENDER") or ("no-reply@skylark.example" if sandbox else ""),
+            mail_sender=read.email("MAIL_SENDER", "no-reply@skylark.example" if sandbox else ""),
             aws_product_codes=read.words("AWS_PRODUCT_CODES", SANDBOX_PRODUCT_CODES if sandbox else ()),
             aws_region=env.get("AWS_MARKETPLACE_REGION") or "us-east-1",
-            aws_endpoint_url=read.origin_or_path("AWS_MARKETPLACE_ENDPOINT", ""),
+            aws_endpoint_url=read.url("AWS_MARKETPLACE_ENDPOINT", ""),
             aws_access_key_id=env.get("AWS_MARKETPLACE_ACCESS_KEY_ID") or ("sandbox" if sandbox else ""),
             aws_secret_access_key=env.get("AWS_MARKETPLACE_SECRET_ACCESS_KEY")
             or ("sandbox" if sandbox else ""),
-            aws_marketplace_url=read.origin_or_path(
+            aws_marketplace_url=read.url(
                 "AWS_MARKETPLACE_URL", f"http://localhost:{port}/sandbox/aws/" if sandbox else ""
             ),
             ratelimit_enabled=read.flag("RATELIMIT_ENABLED", True),
@@ -153,7 +154,9 @@ class _Reader:
         try:
             return convert(raw)
         except (ValueError, KeyError):
-            raise SettingsError(f"{name} wants {wants}, and it is {raw!r}.") from None
+            # A database's address holds its password, and this sentence ends in a log.
+            told = "" if name == "DATABASE_URL" else f", and it is {raw!r}"
+            raise SettingsError(f"{name} wants {wants}{told}.") from None
 
     def flag(self, name: str, default: bool) -> bool:
         values = {"1": True, "0": False, "true": True, "false": False}
@@ -169,33 +172,36 @@ class _Reader:
         return self._read(name, default, convert, f"a whole number from {least} to {most}")
 
     def words(self, name: str, default: tuple[str, ...]) -> tuple[str, ...]:
-        return self._read(
-            name,
-            default,
-            lambda raw: tuple(w.strip() for w in raw.split(",") if w.strip()),
-            "a comma-separated list",
-        )
+        def convert(raw: str) -> tuple[str, ...]:
+            found = tuple(word.strip() for word in raw.split(",") if word.strip())
+            if not found:
+                raise ValueError
+            return found
+
+        return self._read(name, default, convert, "a comma-separated list")
 
     def one_of(self, name: str, values: tuple[str, ...]) -> str:
         return self._read(name, values[0], lambda raw: values[values.index(raw)], " or ".join(values))
 
     def origin(self, name: str, default: str) -> str:
         def convert(raw: str) -> str:
-            parts = urlsplit(raw.rstrip("/"))
-            if parts.scheme not in ("http", "https") or not parts.hostname or parts.path or parts.query:
+            parts = urlsplit(_address(raw).rstrip("/"))
+            if parts.path or parts.query or parts.fragment:
                 raise ValueError
             return raw.rstrip("/")
 
         return self._read(name, default, convert, "an origin such as https://join.example.com")
 
-    def origin_or_path(self, name: str, default: str) -> str:
+    def url(self, name: str, default: str) -> str:
+        return self._read(name, default, _address, "an address that starts with https:// or http://")
+
+    def email(self, name: str, default: str) -> str:
         def convert(raw: str) -> str:
-            parts = urlsplit(raw)
-            if parts.scheme not in ("http", "https") or not parts.hostname:
+            if not re.fullmatch(r"[^\s@<>]+@[^\s@<>]+", raw):
                 raise ValueError
             return raw
 
-        return self._read(name, default, convert, "an address that starts with https:// or http://")
+        return self._read(name, default, convert, "an address such as hello@example.com")
 
     def database(self, name: str, default: str) -> str:
         def convert(raw: str) -> str:
@@ -207,6 +213,14 @@ class _Reader:
             return raw
 
         return self._read(name, default, convert, "a sqlite:/// or postgresql:// address")
+
+
+def _address(raw: str) -> str:
+    """A web address as it is. Raises ``ValueError`` for what is none, or carries a user or an odd port."""
+    parts = urlsplit(raw)
+    if parts.scheme not in ("http", "https") or not parts.hostname or parts.username or parts.port == 0:
+        raise ValueError(raw)
+    return raw
 
 
 def _secret(env: Mapping[str, str], sandbox: bool, instance: Path) -> str:

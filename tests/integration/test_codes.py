@@ -44,8 +44,7 @@ def begin(walk: Walk, **answers: object) -> str:
 def send_again(walk: Walk, after: timedelta) -> Page:
     """Ask for another mail so long after ``START``, and have it mailed where it may be."""
     with clock.at(START + after):
-        code_page = walk.page.path.removesuffix("/resend")
-        walk.page = walk.client.submit(walk.client.get(code_page), AGAIN)
+        walk.page = walk.client.submit(walk.page, AGAIN)
         walk.work()
     return walk.page
 
@@ -156,7 +155,7 @@ def test_asking_too_often_does_not_use_up_the_codes_of_the_day(walk: Walk) -> No
     begin(walk)
     for number in range(1, 5):
         send_again(walk, number * MINUTE)
-    for number in range(5, 12):
+    for number in range(5, 11):
         assert send_again(walk, number * MINUTE).status == 422
     assert send_again(walk, timedelta(hours=1, minutes=1)).status == 200
     assert mails(walk) == 6

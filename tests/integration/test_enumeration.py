@@ -17,12 +17,16 @@ from tests.support.factories import Person
 from tests.support.page import Page
 from tests.support.walk import Walk
 from wizard import clock
+from wizard.accounts import addresses, directory, passwords, usernames
 from wizard.extensions import db
 from wizard.verification import codes
 from wizard.verification.models import Challenge
 
 _never_used = count(9)
 """Settings of argon2 for which this process has kept nothing yet."""
+
+READ_ALREADY = ("html", "heading", "language", "ids", "names", "inline", "words", "policy", "weight")
+"""The checks of what a page looks like, where the same page comes many times."""
 
 SITE = "us1"
 ELSEWHERE = "eu1"
@@ -98,16 +102,28 @@ class Seen:
 
 
 @pytest.fixture
-def customer(another: Callable[..., Walk]) -> Callable[..., Person]:
-    """``customer(site)``: somebody who has a console account there, and a Billing Center account."""
+def customer(app: Flask) -> Callable[[str, int], Person]:
+    """``customer(site, number)``: somebody who has a console account there, and a Billing Center account."""
 
     def make(site: str, number: int) -> Person:
-        walk = another(site=site, person=Person(number=number)).register().give_basics()
-        walk.enter_code()
-        walk.give_company()
-        walk.activate(method="billing_center")
-        walk.wait_until_made()
-        return walk.person
+        person, origin = Person(number=number), f"SK-0000-{number}"
+        with app.app_context():
+            usernames.reserve(site, person.username, origin, clock.now(), addresses.key_of(person.email))
+            account = directory.create_console_account(
+                directory.Person(
+                    site_id=site,
+                    username=person.username,
+                    email=person.email,
+                    password_hash=passwords.hash_password(person.password),
+                    locale="en",
+                    company_name=person.company,
+                ),
+                origin,
+            )
+            directory.create_billing_account(account, origin)
+            usernames.keep(site, person.username, origin, f"console:{account.id}")
+            db.session.commit()
+        return person
 
     return make
 
@@ -116,7 +132,7 @@ def customer(another: Callable[..., Walk]) -> Callable[..., Person]:
 
 
 def test_an_address_that_is_known_answers_like_one_that_is_not(
-    app: Flask, customer: Callable[..., Person], another: Callable[..., Walk]
+    app: Flask, customer: Callable[[str, int], Person], another: Callable[..., Walk]
 ) -> None:
     """… at the first submit, on the page after it, at wrong codes, at a new mail and when the tries are used up."""
     at_site, in_billing, nobody = customer(SITE, 9001), customer(ELSEWHERE, 9002), Person(number=9003)
@@ -131,14 +147,15 @@ def test_an_address_that_is_known_answers_like_one_that_is_not(
                 saw.add("again", walk.client.submit(walk.page, "Send code again"), hashed)
                 wrong = _unlike(app, walk.reference)
                 for _try in range(codes.TRIES):
-                    dead = saw.add("wrong", walk.client.submit(walk.page, "Confirm", code=wrong), hashed)
+                    dead = walk.client.submit(walk.page, "Confirm", code=wrong, without=READ_ALREADY)
+                    saw.add("wrong", dead, hashed)
                 saw.add("anew", walk.client.submit(dead, "Send code again"), hashed)
     assert not seen[at_site.email].differs_from(seen[nobody.email])
     assert not seen[in_billing.email].differs_from(seen[nobody.email])
 
 
 def test_what_is_kept_and_queued_for_a_known_address_is_as_much(
-    app: Flask, customer: Callable[..., Person], another: Callable[..., Walk]
+    app: Flask, customer: Callable[[str, int], Person], another: Callable[..., Walk]
 ) -> None:
     known = customer(SITE, 9001)
 
@@ -151,7 +168,7 @@ def test_what_is_kept_and_queued_for_a_known_address_is_as_much(
 
 
 def test_the_mail_tells_the_owner_and_carries_a_code_only_where_one_may_register(
-    app: Flask, customer: Callable[..., Person], another: Callable[..., Walk]
+    app: Flask, customer: Callable[[str, int], Person], another: Callable[..., Walk]
 ) -> None:
     at_site, in_billing = customer(SITE, 9001), customer(ELSEWHERE, 9002)
 
@@ -175,7 +192,7 @@ def test_the_mail_tells_the_owner_and_carries_a_code_only_where_one_may_register
 
 
 def test_a_proven_address_is_told_that_it_is_known_there(
-    customer: Callable[..., Person], another: Callable[..., Walk]
+    customer: Callable[[str, int], Person], another: Callable[..., Walk]
 ) -> None:
     """The other side of the promise: to its owner the page says so, without another mail."""
     owner = customer(SITE, 9001)
@@ -193,7 +210,7 @@ def test_a_proven_address_is_told_that_it_is_known_there(
 
 
 def test_a_taken_username_is_told_only_after_the_code(
-    app: Flask, customer: Callable[..., Person], another: Callable[..., Walk]
+    app: Flask, customer: Callable[[str, int], Person], another: Callable[..., Walk]
 ) -> None:
     taken = customer(SITE, 9001).username
     seen = {}
@@ -219,7 +236,7 @@ def test_a_taken_username_is_told_only_after_the_code(
 
 @pytest.mark.parametrize("by", ["username", "email"])
 def test_signing_in_answers_alike_for_known_and_unknown(
-    make_app: Callable[..., Flask], settings: Settings, customer: Callable[..., Person], by: str
+    make_app: Callable[..., Flask], settings: Settings, customer: Callable[[str, int], Person], by: str
 ) -> None:
     """… from the first try on, in a process that has just started."""
     known, unknown = customer(SITE, 9001), Person(number=9002)
@@ -230,13 +247,15 @@ def test_signing_in_answers_alike_for_known_and_unknown(
         page = browser.get(f"/sign-in?site={SITE}")
         form = {"site": SITE, "username": getattr(person, by), "password": "not this one, surely"}
         with hashing() as hashed:
-            for _try in range(11):  # One more than an account's failures are let through.
-                saw.add("sign in", browser.submit(page, "Sign in", form), hashed)
+            for _try in range(11):  # One more than the failures a name is let through with.
+                saw.add("sign in", browser.submit(page, "Sign in", form, without=READ_ALREADY), hashed)
         seen.append(saw)
     assert not seen[0].differs_from(seen[1])
 
 
-def test_a_name_of_another_site_is_unknown_here(client: Client, customer: Callable[..., Person]) -> None:
+def test_a_name_of_another_site_is_unknown_here(
+    client: Client, customer: Callable[[str, int], Person]
+) -> None:
     person = customer(ELSEWHERE, 9001)
     page = client.get(f"/sign-in?site={SITE}")
     form = {"site": SITE, "username": person.username, "password": person.password}

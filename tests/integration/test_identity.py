@@ -4,7 +4,7 @@ import hashlib
 import re
 from collections.abc import Callable
 from dataclasses import replace
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from http.cookies import Morsel, SimpleCookie
 from typing import Any
 
@@ -21,6 +21,7 @@ from tests.support.walk import LANDING, TOKEN, Walk, walk_in
 from wizard import clock
 from wizard.accounts.sessions import GRACE
 
+HALF_A_MINUTE_PAST_NOON = datetime(2026, 4, 7, 12, 0, 30, tzinfo=UTC)
 SIGNED = "wizard"
 """The signed cookie a visitor has before any POST."""
 
@@ -273,18 +274,19 @@ def fail(customer: Walk, times: int, **answers: object) -> Page:
 
 
 def test_ten_wrong_passwords_stop_a_name_and_the_page_says_until_when(customer: Walk) -> None:
-    refused = fail(customer, 10)
-    assert refused.status == 422
-    assert "do not belong together" in refused.text
-    stopped = customer.sign_in(customer.client.other())
-    assert stopped.status == 422
-    said = re.search(r"Try again at (\d\d:\d\d) \(UTC\)", stopped.text)
-    assert said
-    assert said[1] in {f"{clock.now() + timedelta(minutes=m):%H:%M}" for m in (4, 5)}
-    # Nobody else is stopped, and a name nobody has is stopped in the same words.
-    assert "do not belong together" in fail(customer, 1, username="somebody-else").text
-    assert "Try again at" in fail(customer, 11, username="nobody-at-all").text
-    with clock.later(timedelta(minutes=5, seconds=1)):
+    with clock.at(HALF_A_MINUTE_PAST_NOON):
+        refused = fail(customer, 10)
+        assert refused.status == 422
+        assert "do not belong together" in refused.text
+        stopped = customer.sign_in(customer.client.other())
+        assert stopped.status == 422
+        assert "Try again at 12:06 (UTC)" in stopped.text
+        # Nobody else is stopped, and a name nobody has is stopped in the same words.
+        assert "do not belong together" in fail(customer, 1, username="somebody-else").text
+        assert "Try again at 12:06 (UTC)" in fail(customer, 11, username="nobody-at-all").text
+    with clock.at(HALF_A_MINUTE_PAST_NOON.replace(minute=5, second=0)):
+        assert customer.sign_in(customer.client.other()).status == 422
+    with clock.at(HALF_A_MINUTE_PAST_NOON.replace(minute=6, second=0)):
         assert customer.sign_in(customer.client.other()).h1 == "Activation method"
 
 

@@ -4,7 +4,6 @@ import re
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -25,13 +24,17 @@ from wizard.extensions import db
 from wizard.flows.models import Journey, JourneyEvent
 from wizard.outbox.models import OutboxEntry
 from wizard.sites.gateway import LocalConsole, NewWorkspace
+from wizard.verification import codes
 from wizard.verification.models import Challenge
 from wizard.worker import run_once
 
 MANY = 16
 BUYERS = 64
 
-RACING = ("session", "statements")
+READ_ALREADY = ("html", "heading", "language", "ids", "names", "inline", "words", "policy", "weight")
+"""The checks of what a page looks like, where the same page comes sixteen times."""
+
+RACING = ("session", "statements", *READ_ALREADY)
 """A request that comes second takes back what it began and looks again: here that is no write thrown away, and
 not within the budget of those who come alone."""
 
@@ -49,10 +52,10 @@ def press(
 ) -> list[Page]:
     """The form of a page sent by these clients at the same moment; what each of them was answered."""
     form = page.form(button)
-    assert form.fields  # Parsed now, once, and not by every thread.
+    sent = [form.filled(answers(number)) for number in range(len(clients))]
 
     def send(number: int) -> Page:
-        return clients[number].submit(page, button, answers(number), follow=False, without=RACING)
+        return clients[number].post(form.action, sent[number], without=RACING)
 
     answered = results(race(len(clients), send))
     assert all(answer.status < 500 for answer in answered), sorted(map(str, answered))
@@ -182,24 +185,31 @@ def test_activate_makes_one_of_everything(app: Flask, walk: Walk) -> None:
 
 
 def test_a_username_goes_to_one_of_sixteen_journeys(app: Flask, another: Callable[..., Walk]) -> None:
-    walks = [another().register().give_basics(username="Harbour.Master") for _ in range(MANY)]
-    right = [walk.code() for walk in walks]
-    csrf = [walk.page.form("Confirm").fields["csrf_token"][0] for walk in walks]
+    walks, csrf = [another() for _ in range(MANY)], []
+    for walk in walks:
+        page = walk.client.get("/register", without=READ_ALREADY)
+        form = page.form("Next").filled({"site": "us1", **walk.person.answers, "username": "Harbour.Master"})
+        walk.page = walk.client.post("/register", form)
+        csrf += form["csrf_token"]
+    references = [(walk.page.location or "").split("/")[2] for walk in walks]
+    with app.app_context():
+        sent = db.session.scalars(sa.select(Challenge)).all()
+        right = {challenge.bound_to: codes.code_of(challenge) for challenge in sent}
 
     def enter(number: int) -> Page:
-        data = {"csrf_token": csrf[number], "code": right[number]}
-        return walks[number].client.post(walks[number].page.path, data, without=RACING)
+        form = {"csrf_token": csrf[number], "code": right[references[number]]}
+        return walks[number].client.post(f"/journeys/{references[number]}/code", form, without=RACING)
 
     answered = results(race(MANY, enter))
     assert {answer.status for answer in answered} == {303}
     led_to = [(answer.location or "").rpartition("/")[2] for answer in answered]
     assert (led_to.count("company"), led_to.count("username")) == (1, MANY - 1)
-    winner = walks[led_to.index("company")]
+    winner = references[led_to.index("company")]
     with app.app_context():
         holders = db.session.execute(sa.select(UsernameClaim.scope, UsernameClaim.holder)).all()
     assert {(scope, holder) for scope, holder in holders} == {
-        ("billing", winner.reference),
-        ("site:us1", winner.reference),
+        ("billing", winner),
+        ("site:us1", winner),
     }
 
 

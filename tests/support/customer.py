@@ -31,6 +31,7 @@ CHINESE = {
     "Workspace name": "工作空间名称",
     "Workspace language": "工作空间语言",
     "I have no Billing Center account": "没有费用中心账号",
+    "I have a Billing Center account": "已有费用中心账号",
     "Next": "下一步",
     "Register": "注册",
     "Activate": "开通",
@@ -51,6 +52,8 @@ CHINESE = {
     "Enter the code from your email": "输入邮件中的验证码",
     "Company information": "企业信息",
     "Activation method": "选择开通方式",
+    "Subscribe at AWS": "在 AWS 订阅",
+    "Confirm that AWS pays": "确认由 AWS 付款",
     "Your workspace is being made": "正在创建您的工作空间",
     "Activation successful": "开通成功",
 }

@@ -16,9 +16,9 @@ NARROW = ((320, 640), (640, 450))
 
 MOST_REQUESTS = 3
 
-ALL: dict[str, Any] = {}
-IN_THE_DARK = {"runOnly": ["color-contrast"]}
-NARROW_RULES = {"runOnly": ["target-size", "scrollable-region-focusable", "aria-hidden-focus"]}
+ALL: dict[str, Any] = {"resultTypes": ["violations"], "preload": False}
+IN_THE_DARK = ALL | {"runOnly": ["color-contrast"]}
+NARROW_RULES = ALL | {"runOnly": ["target-size", "scrollable-region-focusable", "aria-hidden-focus"]}
 """The rules of axe that may come out differently in another colour scheme, and in another width."""
 
 # A focus that comes by script looks like one that came by keyboard when the one before it did: see ``_focus``.

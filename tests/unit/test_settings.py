@@ -1,0 +1,257 @@
+"""Settings: what is right is taken, what is wrong stops the start with one sentence that names the variable."""
+
+import stat
+from pathlib import Path
+
+import pytest
+
+from config import (
+    ARGON2_SAFE_MEMORY_KIB,
+    ARGON2_SAFE_TIME_COST,
+    SANDBOX_PRODUCT_CODES,
+    Settings,
+    SettingsError,
+)
+
+KEY = "k" * 40
+
+
+@pytest.fixture
+def plain(tmp_path: Path) -> dict[str, str]:
+    """The least that a company has to set."""
+    return {"SECRET_KEY": KEY, "INSTANCE_PATH": str(tmp_path)}
+
+
+@pytest.fixture
+def sandbox(tmp_path: Path) -> dict[str, str]:
+    return {"SANDBOX": "1", "INSTANCE_PATH": str(tmp_path)}
+
+
+def refusal(env: dict[str, str]) -> str:
+    with pytest.raises(SettingsError) as stopped:
+        Settings.from_env(env)
+    return str(stopped.value)
+
+
+# What is wrong -----------------------------------------------------------------------------------------------
+
+WRONG = [
+    ("SANDBOX", "maybe"),
+    ("PORT", "http"),
+    ("PORT", "0"),
+    ("PORT", "65536"),
+    ("PORT", "50.5"),
+    ("DATABASE_URL", "mysql://host/db"),
+    ("DATABASE_URL", "wizard.db"),
+    ("PUBLIC_URL", "join.example.com"),
+    ("PUBLIC_URL", "ftp://join.example.com"),
+    ("PUBLIC_URL", "https://"),
+    ("PUBLIC_URL", "https://join.example.com/wizard"),
+    ("PUBLIC_URL", "https://join.example.com?x=1"),
+    ("PUBLIC_URL", "https://join.example.com#top"),
+    ("PUBLIC_URL", "https://join.example.com:port"),
+    ("PUBLIC_URL", "https://join.example.com:99999"),
+    ("PUBLIC_URL", "https://somebody@join.example.com"),
+    ("MAIL_PORT", "smtp"),
+    ("MAIL_PORT", "0"),
+    ("MAIL_USE_TLS", "starttls"),
+    ("MAIL_USE_SSL", "2"),
+    ("MAIL_SENDER", "Skylark"),
+    ("AWS_PRODUCT_CODES", ","),
+    ("AWS_MARKETPLACE_ENDPOINT", "metering.us-east-1.amazonaws.com"),
+    ("AWS_MARKETPLACE_URL", "aws"),
+    ("RATELIMIT_ENABLED", "on"),
+    ("TRUSTED_PROXIES", "-1"),
+    ("TRUSTED_PROXIES", "*"),
+    ("ARGON2_TIME_COST", "0"),
+    ("ARGON2_MEMORY_KIB", "lots"),
+    ("LOG_FORMAT", "xml"),
+]
+
+
+@pytest.mark.parametrize(("name", "value"), WRONG)
+def test_a_wrong_value_is_one_sentence_with_the_variable_and_the_value(
+    plain: dict[str, str], name: str, value: str
+) -> None:
+    said = refusal(plain | {name: value})
+    assert said.startswith(f"{name} wants ")
+    assert value in said or name == "DATABASE_URL"  # This one may hold a password, so it may stay unsaid.
+    assert said.endswith(".")
+    assert "\n" not in said
+
+
+@pytest.mark.parametrize(
+    ("env", "names"),
+    [
+        ({"SECRET_KEY": ""}, ["SECRET_KEY"]),
+        ({"SECRET_KEY": "too short"}, ["SECRET_KEY"]),
+        ({"ARGON2_TIME_COST": "1"}, ["ARGON2_TIME_COST", "SANDBOX"]),
+        ({"ARGON2_MEMORY_KIB": "1024"}, ["ARGON2_MEMORY_KIB", "SANDBOX"]),
+        ({"MAIL_SERVER": "smtp.example.com"}, ["MAIL_SENDER", "MAIL_SERVER"]),
+        (
+            {
+                "MAIL_USE_TLS": "1",
+                "MAIL_USE_SSL": "1",
+            },
+            ["MAIL_USE_TLS", "MAIL_USE_SSL"],
+        ),
+        ({"AWS_MARKETPLACE_ACCESS_KEY_ID": "AKIA"}, ["AWS_MARKETPLACE_SECRET_ACCESS_KEY"]),
+        ({"AWS_MARKETPLACE_SECRET_ACCESS_KEY": "s3cret"}, ["AWS_MARKETPLACE_ACCESS_KEY_ID"]),
+    ],
+    ids=str,
+)
+def test_what_does_not_fit_together_is_one_sentence_that_names_it(
+    plain: dict[str, str], env: dict[str, str], names: list[str]
+) -> None:
+    said = refusal(plain | env)
+    assert [name for name in names if name not in said] == []
+    assert said.endswith(".")
+    assert "\n" not in said
+
+
+@pytest.mark.parametrize(
+    "env",
+    [
+        {"SECRET_KEY": "hunter2"},
+        {"DATABASE_URL": "mysql://wizard:hunter2@db.example.com/wizard"},
+        {"MAIL_USE_TLS": "1", "MAIL_USE_SSL": "1", "MAIL_PASSWORD": "hunter2"},
+        {"AWS_MARKETPLACE_SECRET_ACCESS_KEY": "hunter2"},
+    ],
+    ids=lambda env: next(iter(env)),
+)
+def test_a_refusal_spells_out_no_secret(plain: dict[str, str], env: dict[str, str]) -> None:
+    assert "hunter2" not in refusal(plain | env)
+
+
+def test_settings_shown_in_a_log_show_no_secret(plain: dict[str, str]) -> None:
+    shown = repr(
+        Settings.from_env(
+            plain
+            | {
+                "DATABASE_URL": "postgresql://wizard:hunter2@db.example.com/wizard",
+                "MAIL_PASSWORD": "hunter3",
+                "AWS_MARKETPLACE_ACCESS_KEY_ID": "AKIA",
+                "AWS_MARKETPLACE_SECRET_ACCESS_KEY": "hunter4",
+            }
+        )
+    )
+    assert not [secret for secret in (KEY, "hunter2", "hunter3", "hunter4") if secret in shown]
+
+
+# What is right -----------------------------------------------------------------------------------------------
+
+
+def test_a_company_that_sets_a_key_gets_safe_defaults(plain: dict[str, str], tmp_path: Path) -> None:
+    settings = Settings.from_env(plain)
+    assert settings.database_url == f"sqlite:///{tmp_path / 'wizard.db'}"
+    assert settings.public_url == "http://127.0.0.1:5000"
+    assert (settings.sandbox, settings.sandbox_origin, settings.aws_marketplace_url) == (False, "", "")
+    assert (settings.aws_product_codes, settings.aws_access_key_id) == ((), "")
+    assert settings.aws_region == "us-east-1"
+    assert settings.ratelimit_enabled
+    assert settings.trusted_proxies == 0
+    assert (settings.argon2_time_cost, settings.argon2_memory_kib) == (
+        ARGON2_SAFE_TIME_COST,
+        ARGON2_SAFE_MEMORY_KIB,
+    )
+    assert settings.log_format == "text"
+
+
+def test_argon2_is_never_weaker_than_owasps_floor() -> None:
+    """Password Storage cheat sheet: argon2id with 19 MiB, two iterations and one lane."""
+    assert (ARGON2_SAFE_TIME_COST, ARGON2_SAFE_MEMORY_KIB) == (2, 19 * 1024)
+
+
+def test_what_is_off_is_said_in_one_line_each(plain: dict[str, str], sandbox: dict[str, str]) -> None:
+    aws, mail = Settings.from_env(plain).notices()
+    assert "AWS_PRODUCT_CODES" in aws
+    assert "MAIL_SERVER" in mail
+    on = {"AWS_PRODUCT_CODES": "a", "MAIL_SERVER": "smtp.example.com", "MAIL_SENDER": "hello@example.com"}
+    assert Settings.from_env(plain | on).notices() == []
+
+
+@pytest.mark.parametrize(
+    ("value", "codes"),
+    [("one", ("one",)), ("one,two", ("one", "two")), (" one , two ,", ("one", "two")), ("", ())],
+)
+def test_product_codes_are_a_list_with_commas(
+    plain: dict[str, str], value: str, codes: tuple[str, ...]
+) -> None:
+    assert Settings.from_env(plain | {"AWS_PRODUCT_CODES": value}).aws_product_codes == codes
+
+
+@pytest.mark.parametrize(
+    ("value", "url"),
+    [
+        ("postgres://u@h/d", "postgresql+psycopg://u@h/d"),
+        ("postgresql://u@h/d", "postgresql+psycopg://u@h/d"),
+        ("postgresql+psycopg://u@h/d", "postgresql+psycopg://u@h/d"),
+        ("sqlite:////var/lib/w.db", "sqlite:////var/lib/w.db"),
+    ],
+)
+def test_a_database_address_of_any_usual_spelling_is_taken(
+    plain: dict[str, str], value: str, url: str
+) -> None:
+    assert Settings.from_env(plain | {"DATABASE_URL": value}).database_url == url
+
+
+@pytest.mark.parametrize(
+    ("value", "origin", "secure"),
+    [
+        ("https://join.example.com", "https://join.example.com", True),
+        ("https://join.example.com/", "https://join.example.com", True),
+        ("http://10.0.0.7:8080", "http://10.0.0.7:8080", False),
+        ("http://[::1]:5000", "http://[::1]:5000", False),
+    ],
+)
+def test_the_public_address_decides_whether_cookies_are_secure(
+    plain: dict[str, str], value: str, origin: str, secure: bool
+) -> None:
+    settings = Settings.from_env(plain | {"PUBLIC_URL": value})
+    assert (settings.public_url, settings.secure_cookies) == (origin, secure)
+
+
+@pytest.mark.parametrize(
+    ("value", "flag"), [("1", True), ("true", True), ("0", False), ("FALSE", False), (" ", True)]
+)
+def test_a_flag_is_one_or_nought(plain: dict[str, str], value: str, flag: bool) -> None:
+    """White space alone is as good as nothing: the default."""
+    assert Settings.from_env(plain | {"RATELIMIT_ENABLED": value}).ratelimit_enabled is flag
+
+
+# The sandbox -------------------------------------------------------------------------------------------------
+
+
+def test_the_sandbox_needs_nothing_set(sandbox: dict[str, str]) -> None:
+    settings = Settings.from_env(sandbox | {"PORT": "5123"})
+    assert settings.public_url == "http://127.0.0.1:5123"
+    assert settings.sandbox_origin == "http://localhost:5123"
+    assert settings.aws_marketplace_url.startswith("http://localhost:5123/sandbox/")
+    assert settings.aws_product_codes == SANDBOX_PRODUCT_CODES
+    assert settings.mail_sender
+    assert settings.aws_access_key_id
+    assert settings.aws_secret_access_key
+
+
+def test_the_sandbox_keeps_the_key_it_made_for_itself(sandbox: dict[str, str], tmp_path: Path) -> None:
+    first, second = Settings.from_env(sandbox), Settings.from_env(sandbox)
+    assert first.secret_key == second.secret_key
+    assert len(first.secret_key) >= 32
+    assert stat.S_IMODE((tmp_path / "secret_key").stat().st_mode) == 0o600
+    elsewhere = Settings.from_env(sandbox | {"INSTANCE_PATH": str(tmp_path / "another")})
+    assert elsewhere.secret_key != first.secret_key
+
+
+def test_only_the_sandbox_allows_what_would_be_weak(sandbox: dict[str, str], plain: dict[str, str]) -> None:
+    weak = {"SECRET_KEY": "short", "ARGON2_TIME_COST": "1", "ARGON2_MEMORY_KIB": "8"}
+    settings = Settings.from_env(sandbox | weak)
+    assert (settings.secret_key, settings.argon2_time_cost, settings.argon2_memory_kib) == ("short", 1, 8)
+    for name, value in weak.items():
+        assert name in refusal(plain | {name: value})
+
+
+def test_the_sandbox_takes_values_of_ones_own_too(sandbox: dict[str, str]) -> None:
+    own = {"AWS_PRODUCT_CODES": "mine", "SANDBOX_ORIGIN": "http://market.test:5000", "SECRET_KEY": KEY}
+    settings = Settings.from_env(sandbox | own)
+    assert (settings.aws_product_codes, settings.sandbox_origin) == (("mine",), "http://market.test:5000")
+    assert settings.secret_key == KEY
