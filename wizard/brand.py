@@ -124,7 +124,7 @@ def load_brand(path: str | Path) -> Brand:
         data = tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise BrandError(f"{path} cannot be read: {error.strerror}.") from error
-    except tomllib.TOMLDecodeError as error:
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise BrandError(f"{path.name} is not TOML: {error}.") from error
     links = data.get("links", {})
     if not isinstance(links, dict):

@@ -42,7 +42,7 @@ def test_from_the_product_page_to_the_workspace(
     arrived("Company information")
     customer.give_company()
     arrived("Activation method")
-    expect(page.get_by_text(number).first).to_be_visible()
+    expect(page.get_by_text(number).filter(visible=True).first).to_be_visible()
     customer.activate()
     customer.look_until_made()
     fits(page)
