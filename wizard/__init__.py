@@ -8,7 +8,7 @@ from werkzeug.middleware.dispatcher import DispatcherMiddleware
 from werkzeug.middleware.proxy_fix import ProxyFix
 
 from config import ROOT, Settings
-from wizard import access, extensions, health, limits, logs, mail, outbox, pages, transactions
+from wizard import access, errors, extensions, health, limits, logs, mail, outbox, pages, transactions
 from wizard.accounts import identity, sessions
 from wizard.billing import notices, workspaces
 from wizard.brand import load_brand
@@ -46,6 +46,7 @@ def create_app(settings: Settings) -> Flask:
     init_languages(app, extensions.babel)
     Compress(app)
     pages.init_pages(app, brand)
+    errors.init_errors(app)
     sessions.init_sessions(app)
     transactions.init_transactions(app)
     limits.init_limits(app)

@@ -10,7 +10,6 @@ Each step is one page. Nothing here knows an address but the printed doors, nor 
 """
 
 import re
-from collections.abc import Callable
 
 from playwright.sync_api import Locator, Page, expect
 
@@ -58,28 +57,18 @@ CHINESE = {
     "Activation successful": "开通成功",
 }
 
-ONCE: Callable[[Locator], None] = Locator.click
-TWICE: Callable[[Locator], None] = Locator.dblclick
-
 
 class Customer:
-    """Somebody at a page. ``press`` is how they press buttons: :data:`ONCE` or, impatiently, :data:`TWICE`."""
+    """Somebody at a page: ``person`` is who they are, ``account`` their number at AWS."""
 
     def __init__(
-        self,
-        page: Page,
-        server: Server,
-        language: str = "en",
-        *,
-        press: Callable[[Locator], None] = ONCE,
-        person: Person | None = None,
+        self, page: Page, server: Server, language: str = "en", *, person: Person | None = None
     ) -> None:
         self.page = page
         self.server = server
         self.language = language
         self.person = person or Person()
         self.account = f"7828582{self.person.number:05d}"
-        self._press = press
 
     # ── how a person finds things ───────────────────────────────────────────────────────────────────────────
 
@@ -97,7 +86,7 @@ class Customer:
         self.page.get_by_role("checkbox", name=self.word("I agree to")).check()
 
     def press(self, button: str) -> None:
-        self._press(self.page.get_by_role("button", name=self.word(button), exact=True))
+        self.page.get_by_role("button", name=self.word(button), exact=True).click()
 
     def follow(self, link: str) -> None:
         self.page.get_by_role("link", name=self.word(link), exact=True).click()

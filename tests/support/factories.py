@@ -59,7 +59,7 @@ def recorded() -> Iterator[list[logging.LogRecord]]:
     """What this process logs meanwhile, the product's own lines and those of the libraries it uses."""
     records: list[logging.LogRecord] = []
     handler = logging.Handler()
-    handler.emit = records.append  # type: ignore[method-assign]
+    handler.emit = records.append  # type: ignore[assignment]
     loggers = [logging.getLogger(), logging.getLogger("wizard")]
     for logger in loggers:
         logger.addHandler(handler)
