@@ -5,21 +5,23 @@ import pytest
 from tests.support.browser import Visitors
 from tests.support.looks import Looks
 
-PAGE = """<!doctype html><html lang="en"><head><title>x</title><meta name="color-scheme" content="light dark">
-<style>body {{ font: 16px sans-serif }} {style}</style></head>
-<body><main><h1>x</h1><p class="p">words</p>{body}<a href="/x">a link</a></main></body></html>"""
+PAGE = """<!doctype html><html lang="en"><head><title>x</title><style>
+html {{ background: #fff; color: #111; font: 16px sans-serif }} a {{ color: #039 }}
+@media (prefers-color-scheme: dark) {{ html {{ background: #111; color: #eee }} a {{ color: #9cf }} }}
+:focus-visible {{ outline: 3px solid #27c }} {style}</style></head>
+<body><main><h1>x</h1><p class="p">words</p>{body}<p><a href="/x">link</a></p></main></body></html>"""
 
 
 @pytest.mark.parametrize(
     ("style", "body", "said"),
     [
         ("", "<input name=email>", "axe: label"),
-        (".p { color: #aaa; background: #fff }", "", "axe: color-contrast"),
-        ("@media (prefers-color-scheme: dark) { .p { color: #333; background: #222 } }", "", "axe, dark: color-"),
+        ("@media (prefers-color-scheme: light) { .p { color: #aaa } }", "", "axe: color-contrast"),
+        ("@media (prefers-color-scheme: dark) { .p { color: #444 } }", "", "axe, dark: color-"),
         (".wide { width: 330px }", "<div class=wide>x</div>", "scrolls sideways in 320 px: it needs 3"),
         ("@media (min-width: 600px) { .p { width: 700px } }", "", "scrolls sideways in 640 px"),
         ("a:focus-visible { outline: 1px dotted }", "", 'does not show that it has the focus: <a href="/x">'),
-        (".card:has(:focus-visible) { outline: 3px solid } input { outline: 0 }",
+        (".card:has(:focus) { outline: 3px solid } input:focus { outline: 0 }",
          "<label class=card><input type=checkbox> card</label><label>bare <input></label>",
          "does not show that it has the focus: <input>"),
     ],

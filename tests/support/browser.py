@@ -19,7 +19,15 @@ from urllib.parse import urlsplit
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, Route, sync_playwright
+from playwright.sync_api import (
+    Browser,
+    BrowserContext,
+    ConsoleMessage,
+    Error,
+    Page,
+    Route,
+    sync_playwright,
+)
 
 from tests.support import chromium
 from tests.support.sockets import is_here
@@ -97,8 +105,12 @@ class Visitors:
         directory.mkdir(parents=True, exist_ok=True)
         pages = [page for context in self._contexts for page in context.pages]
         for number, page in enumerate(pages):
-            page.screenshot(path=directory / f"{name}-{number}.png", full_page=True)
-            (directory / f"{name}-{number}.html").write_text(page.content())
+            try:
+                page.screenshot(path=directory / f"{name}-{number}.png", full_page=True, timeout=5_000)
+                (directory / f"{name}-{number}.html").write_text(page.content())
+            except Error as trouble:
+                # A page that hangs must not end the run; why it has no picture stands where the picture would.
+                (directory / f"{name}-{number}.txt").write_text(str(trouble))
 
     def _let_through(self, route: Route) -> None:
         address = route.request.url
