@@ -11,15 +11,20 @@ from typing import Any
 from flask import request
 from flask_babel import gettext as _
 from flask_wtf import FlaskForm
-from wtforms import Field
+from wtforms import BooleanField, Field, PasswordField, StringField
 from wtforms.validators import StopValidation
 
 from wizard.transactions import genuine
 
+_NONCHARACTERS = "".join(chr(plane * 0x10000 + last) for plane in range(17) for last in (0xFFFE, 0xFFFF))
 _UNSEEN = re.compile(
-    "[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u200b\u200e\u200f\u2028-\u202e\u2060\u2066-\u2069\ufeff\ufffd]"
+    "[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u200b\u200e\u200f\u2028-\u202e\u2060\u2066-\u2069"
+    f"\ufeff\ufffd\ufdd0-\ufdef{_NONCHARACTERS}]"
 )
-"""Control characters, bidirectional overrides and other marks nobody sees and nobody means to type."""
+"""Control characters, bidirectional overrides, noncharacters and other marks nobody sees or means to type.
+
+They would spoil a page, a mail's subject or a log line, and NUL is no text to PostgreSQL.
+"""
 
 
 class Form(FlaskForm):
@@ -31,13 +36,34 @@ class Form(FlaskForm):
             return request.form if form.is_submitted() else None
 
     def validate(self, extra_validators: Any = None) -> bool:
-        valid = bool(super().validate(extra_validators))
+        spoilt = self._take_out_unseen()
+        valid = bool(super().validate(extra_validators)) and not spoilt
+        for field in spoilt:
+            field.errors = [_("We took out characters that cannot be shown. Check what is left")]
         token = self._fields.get("csrf_token")
         genuine(not (token and token.errors))
         if token and token.errors:
             token.errors = ()
             self.form_errors.append(_("This page was open too long. Check your answers and send them again"))
         return valid
+
+    def _take_out_unseen(self) -> list[Field]:
+        """Clean every text that was typed; the fields in which something was taken out.
+
+        A password is neither shown nor stored as typed, so it keeps all it is made of.
+        """
+        texts = [f for f in self if isinstance(f, StringField) and not isinstance(f, PasswordField)]
+        spoilt = [field for field in texts if _UNSEEN.search(field.data or "")]
+        for field in spoilt:
+            field.data = _UNSEEN.sub("", field.data)
+        return spoilt
+
+
+class Tick(BooleanField):
+    """A box to tick. Its value on the page is ours, whatever was sent as one."""
+
+    def _value(self) -> str:
+        return "y"
 
 
 class Button(Form):
@@ -63,16 +89,6 @@ class Filled:
     def __call__(self, form: Any, field: Field) -> None:
         if not field.data:
             raise StopValidation(str(self.message))
-
-
-class Printable:
-    """Nothing in the text is invisible."""
-
-    def __call__(self, form: Any, field: Field) -> None:
-        text = field.data or ""
-        if _UNSEEN.search(text):
-            field.data = _UNSEEN.sub("", text)
-            raise StopValidation(_("We took out characters that cannot be shown. Check what is left"))
 
 
 class AtMost:

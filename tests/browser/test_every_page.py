@@ -22,15 +22,15 @@ class Tour:
         visitor.allow(r"status of (400|404|410|422|503)")  # Chromium says so of pages that say what is wrong.
         self.server = server
         self.language = language
-        self.looks = Looks()
         self.page: Page = visitor(language)
+        self.looks = Looks(self.page)
         self.customer = Customer(self.page, server, language)
 
     def walk(self, **options: object) -> HttpWalk:
         return walk_over_http(self.server, self.language, **options)
 
     def look(self, name: str, most_requests: int = 3) -> None:
-        self.looks.at(self.page, name, most_requests)
+        self.looks.at(name, most_requests)
 
     def open(self, path: str, name: str) -> None:
         self.page.goto(self.server.url + path)

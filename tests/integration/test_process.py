@@ -27,6 +27,7 @@ StartServer = Callable[..., Server]
 
 BUYERS = 64
 JOURNEYS = 20
+FEWER = 6
 
 
 # ── many at once ────────────────────────────────────────────────────────────────────────────────────────────
@@ -61,7 +62,7 @@ def test_whole_journeys_at_once_all_end_with_a_workspace(server: Server) -> None
 @pytest.mark.engines("postgresql")
 def test_whole_journeys_at_once_on_an_empty_postgresql(empty_url: str, start_server: StartServer) -> None:
     running = start_server(DATABASE_URL=empty_url)
-    assert_each_ends_with_a_workspace([walk_over_http(running) for _ in range(JOURNEYS)])
+    assert_each_ends_with_a_workspace([walk_over_http(running) for _ in range(FEWER)])
 
 
 def assert_each_ends_with_a_workspace(walks: list[HttpWalk]) -> None:

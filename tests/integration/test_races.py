@@ -22,6 +22,7 @@ from wizard.accounts.sessions import GRACE
 from wizard.billing.models import Subscription, Workspace
 from wizard.extensions import db
 from wizard.flows.models import Journey, JourneyEvent
+from wizard.limits import RateLimit
 from wizard.outbox.models import OutboxEntry
 from wizard.sites.gateway import LocalConsole, NewWorkspace
 from wizard.verification import codes
@@ -150,6 +151,22 @@ def test_wrong_codes_count_five_and_then_the_right_one_fails(app: Flask, walk: W
     assert late.status == 422
     assert "Five codes were wrong" in late.text
     assert count(app, JourneyEvent, JourneyEvent.what == "proven") == 0
+
+
+def test_send_code_again_sends_one_and_uses_up_one_of_the_hour(app: Flask, walk: Walk) -> None:
+    walk.register().give_basics()
+    walk.work()
+    with clock.later(codes.BETWEEN_MAILS):
+        _tabs, answered = press_in_tabs(walk, "Send code again")
+        walk.work()
+    assert count(app, Challenge, Challenge.generation == 2) == 1
+    assert len(walk.mailbox.all()) == 2
+    assert sorted(answer.status for answer in answered) == [303] + [422] * (MANY - 1)
+    said = [answer.soup.select(".summary")[0].text for answer in answered if answer.status == 422]
+    assert all("You can send a new code in" in problem for problem in said)
+    with app.app_context():
+        used = db.session.scalars(sa.select(RateLimit.count).where(RateLimit.key.contains("/mail/"))).all()
+    assert used == [2, 2], "what was not sent was counted, for the hour or for the day"
 
 
 def test_register_makes_one_account_and_one_mail(app: Flask, walk: Walk) -> None:

@@ -5,6 +5,7 @@ looks.at(page, "the front door")       # whatever page it is, in whatever langua
 looks.check()                          # raises with everything that was found
 """
 
+from collections.abc import Iterator
 from typing import Any
 
 from axe_playwright_python.sync_playwright import Axe
@@ -47,8 +48,8 @@ _UNFOCUSED = """
 """
 
 _REQUESTED = """
-() => performance.getEntriesByType("resource").map((entry) => entry.name)
-  .filter((name) => !name.startsWith("data:") && !name.endsWith("/favicon.ico"))
+() => [location.origin, ...performance.getEntriesByType("resource").map((entry) => entry.name)
+  .filter((name) => !name.startsWith("data:") && !name.endsWith("/favicon.ico"))]
 """
 
 _TOO_WIDE = """
@@ -62,68 +63,57 @@ _TOO_WIDE = """
 
 
 class Looks:
-    """Looks at pages and remembers what is wrong with each; ``check`` says it all at once."""
+    """Looks at one person's page and remembers what is wrong; ``check`` says it all at once."""
 
-    def __init__(self) -> None:
+    def __init__(self, page: Page) -> None:
+        self._page = page
         self._wrong: list[str] = []
         self._seen: list[str] = []
+        page.add_init_script(Axe().axe_script)
 
-    def at(self, page: Page, name: str, most_requests: int = MOST_REQUESTS) -> None:
-        """Look at a page as it is now: ``name`` says which in the report."""
+    def at(self, name: str, most_requests: int = MOST_REQUESTS) -> None:
+        """Look at the page as it is now: ``name`` says which in the report."""
         self._seen.append(name)
-        page.set_viewport_size({"width": DESK[0], "height": DESK[1]})
-        found = [f"axe: {line}" for line in self._axe(page, ALL)]
-        found += [f"axe, dark: {line}" for line in self._in_the_dark(page)]
-        found += self._requests(page, most_requests)
-        found += self._narrow(page)
-        found += self._focus(page)
-        page.set_viewport_size({"width": DESK[0], "height": DESK[1]})
-        self._wrong += [f"{name} ({page.url}): {line}" for line in found]
+        found = [*self._axe("axe", ALL), *self._requests(most_requests)]
+        self._page.emulate_media(color_scheme="dark")
+        found += self._axe("axe, dark", IN_THE_DARK)
+        self._page.emulate_media(color_scheme="light")
+        found += self._narrow()
+        found += self._focus()
+        self._resize(*DESK)
+        self._wrong += [f"{name} ({self._page.url}): {line}" for line in found]
 
     def check(self, at_least: int) -> None:
         """Raise AssertionError with all that was wrong; or where fewer pages were seen than there are."""
         assert not self._wrong, f"{len(self._wrong)} things are wrong:\n  - " + "\n  - ".join(self._wrong)
         assert len(self._seen) >= at_least, self._seen
 
-    def _axe(self, page: Page, options: dict[str, Any]) -> list[str]:
-        if page.evaluate("typeof axe === 'undefined'"):
-            found = Axe().run(page, options=options).response
-        else:
-            found = page.evaluate("(options) => axe.run(document, options)", options)
-        return [
-            f"{rule['id']}: {' '.join(str(node['failureSummary']).split())} {node['html'][:160]}"
-            for rule in found["violations"]
-            for node in rule["nodes"][:3]
-        ]
+    def _axe(self, name: str, options: dict[str, Any]) -> Iterator[str]:
+        run = "async (options) => (await axe.run(document, options)).violations"
+        for rule in self._page.evaluate(run, options):
+            for node in rule["nodes"][:3]:
+                yield f"{name}: {rule['id']}: {' '.join(node['failureSummary'].split())} {node['html'][:160]}"
 
-    def _in_the_dark(self, page: Page) -> list[str]:
-        page.emulate_media(color_scheme="dark")
-        try:
-            return self._axe(page, IN_THE_DARK)
-        finally:
-            page.emulate_media(color_scheme="light")
-
-    def _requests(self, page: Page, most: int) -> list[str]:
-        asked = page.evaluate(_REQUESTED)
-        origin = page.evaluate("location.origin")
-        wrong = [
-            f"asks for something from elsewhere: {name}" for name in asked if not name.startswith(origin)
-        ]
+    def _requests(self, most: int) -> Iterator[str]:
+        origin, *asked = self._page.evaluate(_REQUESTED)
+        for address in asked:
+            if not address.startswith(origin):
+                yield f"asks for something from elsewhere: {address}"
         if len(asked) + 1 > most:
-            wrong.append(f"needs {len(asked) + 1} requests: {asked}")
-        return wrong
+            yield f"needs {len(asked) + 1} requests: {asked}"
 
-    def _narrow(self, page: Page) -> list[str]:
-        wrong = []
+    def _narrow(self) -> Iterator[str]:
         for width, height in NARROW:
-            page.set_viewport_size({"width": width, "height": height})
-            if too_wide := page.evaluate(_TOO_WIDE):
-                wrong.append(f"scrolls sideways in {width} px: it needs {too_wide}")
+            self._resize(width, height)
+            if too_wide := self._page.evaluate(_TOO_WIDE):
+                yield f"scrolls sideways in {width} px: it needs {too_wide}"
             if width == NARROW[0][0]:
-                wrong += [f"axe, {width} px: {line}" for line in self._axe(page, NARROW_RULES)]
-        return wrong
+                yield from self._axe(f"axe, {width} px", NARROW_RULES)
 
-    def _focus(self, page: Page) -> list[str]:
-        page.keyboard.press("Tab")
-        found: list[str] = page.evaluate(_UNFOCUSED)
+    def _focus(self) -> list[str]:
+        self._page.keyboard.press("Tab")
+        found: list[str] = self._page.evaluate(_UNFOCUSED)
         return found
+
+    def _resize(self, width: int, height: int) -> None:
+        self._page.set_viewport_size({"width": width, "height": height})

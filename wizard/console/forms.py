@@ -5,7 +5,7 @@ from flask_babel import lazy_gettext as _l
 from wtforms import Field, PasswordField, RadioField, StringField
 from wtforms.validators import StopValidation
 
-from wizard.forms import AtMost, Filled, Form, Printable, offers, tidy
+from wizard.forms import AtMost, Filled, Form, offers, tidy
 
 
 class SignInForm(Form):
@@ -15,7 +15,7 @@ class SignInForm(Form):
     username = StringField(
         _l("Username"),
         filters=[tidy],
-        validators=[Filled(_l("Enter your username or email address")), AtMost(254), Printable()],
+        validators=[Filled(_l("Enter your username or email address")), AtMost(254)],
         render_kw={"autocomplete": "username", "spellcheck": "false", "autocapitalize": "none"},
     )
     password = PasswordField(

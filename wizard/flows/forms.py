@@ -8,7 +8,6 @@ from flask_babel import get_locale
 from flask_babel import gettext as _
 from flask_babel import lazy_gettext as _l
 from wtforms import (
-    BooleanField,
     Field,
     PasswordField,
     RadioField,
@@ -20,7 +19,7 @@ from wtforms.fields.choices import SelectChoice
 from wtforms.validators import StopValidation
 
 from wizard.accounts import addresses, passwords, usernames
-from wizard.forms import AtMost, Filled, Form, Printable, offers, tidy
+from wizard.forms import AtMost, Filled, Form, Tick, offers, tidy
 from wizard.i18n import LANGUAGES, language_of
 from wizard.verification import codes
 
@@ -165,7 +164,7 @@ class CompanyForm(Form):
     company_name = StringField(
         _l("Company name"),
         filters=[tidy],
-        validators=[Filled(_l("Enter your company’s name")), AtMost(120), Printable()],
+        validators=[Filled(_l("Enter your company’s name")), AtMost(120)],
         render_kw={"autocomplete": "organization"},
     )
     industry = SelectField(_l("Industry (optional)"), validate_choice=False)
@@ -175,16 +174,16 @@ class CompanyForm(Form):
     description = TextAreaField(
         _l("Company description (optional)"),
         filters=[tidy],
-        validators=[AtMost(1000), Printable()],
+        validators=[AtMost(1000)],
         render_kw={"rows": 3},
     )
     contact_name = StringField(
         _l("Contact name (optional)"),
         filters=[tidy],
-        validators=[AtMost(120), Printable()],
+        validators=[AtMost(120)],
         render_kw={"autocomplete": "name"},
     )
-    agree = BooleanField(_l("I agree to the Service agreement and the Privacy policy"))
+    agree = Tick(_l("I agree to the Service agreement and the Privacy policy"))
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -208,7 +207,7 @@ class ActivationForm(Form):
     workspace_name = StringField(
         _l("Workspace name"),
         filters=[tidy],
-        validators=[Filled(_l("Enter a name for the workspace")), AtMost(80), Printable()],
+        validators=[Filled(_l("Enter a name for the workspace")), AtMost(80)],
         render_kw={"autocomplete": "off"},
     )
     language = RadioField(
@@ -216,7 +215,7 @@ class ActivationForm(Form):
         choices=[SelectChoice(*language) for language in LANGUAGES.items()],
         validate_choice=False,
     )
-    agree = BooleanField(_l("I agree to the Pay-as-you-go agreement"))
+    agree = Tick(_l("I agree to the Pay-as-you-go agreement"))
 
     def validate_method(self, field: Field) -> None:
         if field.data not in offers(field):
