@@ -69,13 +69,19 @@ class Settings:
         sandbox = read.flag("SANDBOX", False)
         port = read.number("PORT", 5000, least=1, most=65535)
         instance = Path(env.get("INSTANCE_PATH") or ROOT / "instance").resolve()
+        try:
+            instance.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise SettingsError(
+                f"INSTANCE_PATH wants a directory that can be made: {error.strerror}."
+            ) from None
         settings = cls(
             secret_key=_secret(env, sandbox, instance),
             database_url=read.database("DATABASE_URL", f"sqlite:///{instance / 'wizard.db'}"),
             public_url=read.origin("PUBLIC_URL", f"http://127.0.0.1:{port}"),
             port=port,
             instance_path=str(instance),
-            brand_file=env.get("BRAND_FILE") or str(ROOT / "brand.toml"),
+            brand_file=read.file("BRAND_FILE", str(ROOT / "brand.toml")),
             sandbox=sandbox,
             sandbox_origin=read.origin("SANDBOX_ORIGIN", f"http://localhost:{port}") if sandbox else "",
             sandbox_database=env.get("SANDBOX_DATABASE") or str(instance / "sandbox.db"),
@@ -183,6 +189,14 @@ class _Reader:
     def one_of(self, name: str, values: tuple[str, ...]) -> str:
         return self._read(name, values[0], lambda raw: values[values.index(raw)], " or ".join(values))
 
+    def file(self, name: str, default: str) -> str:
+        def convert(raw: str) -> str:
+            if not Path(raw).is_file():
+                raise ValueError
+            return raw
+
+        return self._read(name, default, convert, "a file that can be read")
+
     def origin(self, name: str, default: str) -> str:
         def convert(raw: str) -> str:
             parts = urlsplit(_address(raw).rstrip("/"))
@@ -233,7 +247,6 @@ def _secret(env: Mapping[str, str], sandbox: bool, instance: Path) -> str:
     if not sandbox:
         raise SettingsError("SECRET_KEY wants at least 32 characters nobody can guess; it is not set.")
     path = instance / "secret_key"
-    path.parent.mkdir(parents=True, exist_ok=True)
     if not path.exists():
         path.write_text(secrets.token_urlsafe(48))
         path.chmod(0o600)

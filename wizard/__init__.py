@@ -1,7 +1,5 @@
 """The onboarding wizard. ``create_app`` reads top to bottom as the list of its rooms."""
 
-from pathlib import Path
-
 from flask import Flask, request
 from flask_compress import Compress
 from werkzeug.middleware.dispatcher import DispatcherMiddleware
@@ -30,7 +28,6 @@ def create_app(settings: Settings) -> Flask:
     Raises :class:`config.SettingsError` or :class:`wizard.brand.BrandError` with one sentence.
     """
     brand = load_brand(settings.brand_file)
-    Path(settings.instance_path).mkdir(parents=True, exist_ok=True)
     app = Flask("wizard", root_path=str(ROOT), template_folder="templates", static_folder=None)
     app.static_folder = str(ROOT / "static")
     app.config.from_mapping(_flask_config(settings))

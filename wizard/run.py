@@ -12,12 +12,12 @@ import socket
 import sys
 import threading
 from dataclasses import replace
-from pathlib import Path
 from types import FrameType
 
 from flask import Flask
 from flask_migrate import upgrade
-from waitress.server import create_server
+from sqlalchemy.exc import OperationalError
+from waitress.server import BaseWSGIServer, MultiSocketServer, create_server
 from werkzeug.exceptions import NotFound
 from werkzeug.middleware.dispatcher import DispatcherMiddleware
 
@@ -41,24 +41,14 @@ def main() -> None:
 
 def run(settings: Settings) -> None:
     """Serve until a signal ends it."""
-    Path(settings.instance_path).mkdir(parents=True, exist_ok=True)
     helpers = _Helpers(settings) if settings.sandbox else None
     app = create_app(helpers.settings if helpers else settings)
-    with app.app_context():
-        upgrade()
+    _migrate(app)
     if helpers:
         helpers.serve_api(app.extensions["sandbox"])
     worker = Worker(app)
     working = threading.Thread(target=worker.run, name="worker", daemon=True)
-    server = create_server(
-        app,
-        host="127.0.0.1",
-        port=settings.port,
-        threads=THREADS,
-        connection_limit=1000,
-        ident=None,
-        clear_untrusted_proxy_headers=not settings.trusted_proxies,
-    )
+    server = _listen(app, settings)
     signal.signal(signal.SIGTERM, _end)
     working.start()
     _print_doors(settings)
@@ -69,6 +59,34 @@ def run(settings: Settings) -> None:
         working.join(timeout=10)
         if helpers:
             helpers.stop()
+
+
+def _migrate(app: Flask) -> None:
+    """Bring the database to this version. Raises ``SettingsError`` for one that does not answer."""
+    try:
+        with app.app_context():
+            upgrade()
+    except OperationalError as error:
+        reason = str(error.orig).strip().splitlines()[0]
+        raise SettingsError(f"DATABASE_URL wants a database that answers: {reason}.") from None
+
+
+def _listen(app: Flask, settings: Settings) -> BaseWSGIServer | MultiSocketServer:
+    """Take the port. Raises ``SettingsError`` for one that is taken."""
+    try:
+        return create_server(
+            app,
+            host="127.0.0.1",
+            port=settings.port,
+            threads=THREADS,
+            connection_limit=1000,
+            ident=None,
+            clear_untrusted_proxy_headers=not settings.trusted_proxies,
+        )
+    except OSError as error:
+        raise SettingsError(
+            f"PORT wants a port that is free: {settings.port} is not ({error.strerror})."
+        ) from None
 
 
 def _end(_signal: int, _frame: FrameType | None) -> None:

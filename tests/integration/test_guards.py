@@ -132,6 +132,7 @@ def shows_what_was_answered(walk: Walk, page: Page | None, **instead: str) -> No
     assert {name: form[name] for name in wanted} == {name: [value] for name, value in wanted.items()}
 
 
+@pytest.mark.engines("sqlite")
 def test_each_page_says_where_it_stands_and_leads_back_to_what_was_answered(walk: Walk) -> None:
     walk.land().say_new()
     look(walk, 1)
@@ -153,6 +154,7 @@ def test_each_page_says_where_it_stands_and_leads_back_to_what_was_answered(walk
     look(walk, 4)
 
 
+@pytest.mark.engines("sqlite")
 def test_the_side_steps_say_where_they_stand_and_lead_back_too(walk: Walk, another: Another) -> None:
     at_username(walk, another)
     page = look(walk, 1, back="basic")

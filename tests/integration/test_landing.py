@@ -39,9 +39,10 @@ def admits_our_fault(page: Page) -> None:
     assert not page.headers.getlist("Set-Cookie")
 
 
-# What AWS says -----------------------------------------------------------------------------------------------
+# What AWS says: nothing of it reaches the database, so one engine tells -------------------------------------
 
 
+@pytest.mark.engines("sqlite")
 def test_a_link_that_proves_nothing_leads_to_a_new_one_in_four_steps(walk: Walk) -> None:
     expired = walk.marketplace.buy(fault="expired")["token"]
     listing = walk.client.app.extensions["marketplaces"]["aws"].listing.url
@@ -66,6 +67,7 @@ def test_a_link_that_proves_nothing_leads_to_a_new_one_in_four_steps(walk: Walk)
     assert rows_of(walk.client.app) == before
 
 
+@pytest.mark.engines("sqlite")
 def test_opening_the_landing_address_says_how_to_get_there(walk: Walk) -> None:
     page = walk.client.get(LANDING)
     assert (page.status, page.h1) == (200, "Start at AWS Marketplace")
@@ -73,6 +75,7 @@ def test_opening_the_landing_address_says_how_to_get_there(walk: Walk) -> None:
     assert walk.client.other("zh").get(LANDING).status == 200
 
 
+@pytest.mark.engines("sqlite")
 def test_a_purchase_of_a_product_that_is_not_listed_here_is_told_so(
     make_app: MakeApp, settings: Settings, mailbox: Mailbox, marketplace: LiveSandbox
 ) -> None:
@@ -86,6 +89,7 @@ def test_a_purchase_of_a_product_that_is_not_listed_here_is_told_so(
     assert rows_of(app) == before
 
 
+@pytest.mark.engines("sqlite")
 @pytest.mark.parametrize("fault", ["throttled", "internal"])
 def test_try_again_works_once_aws_has_calmed_down(walk: Walk, fault: str) -> None:
     walk.land(fault=fault)
@@ -98,6 +102,7 @@ def test_try_again_works_once_aws_has_calmed_down(walk: Walk, fault: str) -> Non
     assert walk.page.h1 == CHOICE
 
 
+@pytest.mark.engines("sqlite")
 def test_our_own_misconfiguration_is_admitted_and_somebody_is_called(walk: Walk) -> None:
     for fault in ("disabled", "access_denied"):
         token = walk.marketplace.buy(fault=fault)["token"]
@@ -107,6 +112,7 @@ def test_our_own_misconfiguration_is_admitted_and_somebody_is_called(walk: Walk)
         assert alerts_in(log) == ["aws_refused"]
 
 
+@pytest.mark.engines("sqlite")
 def test_an_aws_that_cannot_be_reached_is_our_trouble_not_the_buyers(
     make_app: MakeApp, settings: Settings, mailbox: Mailbox, tmp_path: Path
 ) -> None:
@@ -120,6 +126,7 @@ def test_an_aws_that_cannot_be_reached_is_our_trouble_not_the_buyers(
     assert not [record for record in log if token in text_of(record)]
 
 
+@pytest.mark.engines("sqlite")
 def test_a_buyer_of_an_installation_that_lists_no_product_is_not_blamed(
     make_app: MakeApp, settings: Settings, marketplace: LiveSandbox
 ) -> None:

@@ -8,11 +8,12 @@ from flask import current_app
 from flask_babel import force_locale
 from flask_mail import Message
 
+from wizard import outbox
 from wizard.extensions import mail
 from wizard.transactions import outside_transaction
 
 
-class MailOff(RuntimeError):
+class MailOff(outbox.NotNow):
     """No mail server is configured; the message waits in the outbox."""
 
 

@@ -24,6 +24,9 @@ Handler = Callable[[dict[str, Any], int], None]
 LADDER = tuple(timedelta(seconds=s) for s in (5, 15, 30, 60, 120, 300, 900, 1800, 3600, 7200))
 """Waits between attempts; after the last one the entry is dead."""
 
+PATIENCE = timedelta(minutes=1)
+"""Between looks at an entry that waits for the configuration."""
+
 LEASE = timedelta(seconds=60)
 """How long a worker may hold an entry before another takes it for dead."""
 
@@ -35,6 +38,10 @@ log = logging.getLogger("wizard.outbox")
 
 class NoLongerNeeded(Exception):
     """Raised by a handler whose work has become pointless (the code it would mail has expired)."""
+
+
+class NotNow(Exception):
+    """Raised by a handler that cannot work as this installation is configured; the entry waits, however long."""
 
 
 def register(app: Flask, handlers: dict[str, Handler]) -> None:
@@ -90,6 +97,11 @@ def _attempt(entry_id: int, owner: str) -> int:
     except NoLongerNeeded as reason:
         db.session.rollback()
         _finish(entry, done_at=clock.now(), last_error=f"no longer needed: {reason}")
+    except NotNow as reason:
+        db.session.rollback()
+        _finish(
+            entry, run_after=clock.now() + PATIENCE, attempts=OutboxEntry.attempts - 1, last_error=str(reason)
+        )
     except Exception as error:
         db.session.rollback()
         # The error's own words may hold an address: they go to the row that support sees, not into the log.

@@ -113,18 +113,21 @@ def resend(challenge: Challenge) -> None:
         raise TriesUsedUp
     if wait_of(challenge):
         raise TooSoon(wait_of(challenge))
-    limits.hit(limits.ADDRESS_MAILS, "mail", _blind(challenge.address))
-    renewed = change(
-        sa.update(Challenge)
-        .where(
-            Challenge.id == challenge.id,
-            Challenge.closed_at.is_(None),
-            Challenge.sent_at <= now - BETWEEN_MAILS,
+    # The UPDATE decides which of several clicks sends; only that one counts against the address, and the
+    # savepoint takes it back when the address has had enough.
+    with db.session.begin_nested():
+        renewed = change(
+            sa.update(Challenge)
+            .where(
+                Challenge.id == challenge.id,
+                Challenge.closed_at.is_(None),
+                Challenge.sent_at <= now - BETWEEN_MAILS,
+            )
+            .values(generation=Challenge.generation + 1, sent_at=now, expires_at=now + LIFE)
         )
-        .values(generation=Challenge.generation + 1, sent_at=now, expires_at=now + LIFE)
-    )
-    if not renewed:
-        raise TooSoon(int(BETWEEN_MAILS.total_seconds()))
+        if not renewed:
+            raise TooSoon(int(BETWEEN_MAILS.total_seconds()))
+        limits.hit(limits.ADDRESS_MAILS, "mail", _blind(challenge.address))
     db.session.refresh(challenge)
     _mail(challenge)
 
