@@ -106,7 +106,7 @@ def test_nothing_of_the_first_brand_is_left_on_the_pages_of_the_second(
 # The colours -------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("accent", ["#FFD500", "#9FB8C8", "#FFFFFF", "#00B300"])
+@pytest.mark.parametrize("accent", ["#FFD500", "#9FB8C8", "#FFFFFF", "#00B300", "#777777"])
 def test_an_accent_nobody_could_read_is_refused_with_its_contrast(
     brand_file: Callable[[str], Path], accent: str
 ) -> None:
@@ -142,7 +142,8 @@ def test_whatever_the_accent_text_can_be_read_in_light_and_in_dark(accent: str) 
 
 
 def test_an_accent_that_looks_like_an_error_is_allowed_and_said(brand_file: Callable[[str], Path]) -> None:
-    assert load_brand(brand_file(SECOND)).warnings == ()
+    for accent in ("#7A1F5C", "#767676"):
+        assert load_brand(brand_file(SECOND.replace("#7A1F5C", accent))).warnings == ()
     (warning,) = load_brand(brand_file(SECOND.replace("#7A1F5C", "#C0271B"))).warnings
     assert "#C0271B" in warning
     assert "error" in warning
