@@ -39,7 +39,7 @@ test: $(VENV)/.tools ## Run every check and every test
 	@$(PY) -m tests.support.chromium
 	@$(MAKE) --no-print-directory lint types contracts
 	$(SAY) "tests: unit, integration on SQLite and PostgreSQL, browser"
-	@$(PY) -m pytest
+	@$(PY) -m pytest -n 2 --dist loadfile
 
 sure: check-format test ## Before you commit: the formatting too, then all of `make test`
 

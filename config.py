@@ -4,6 +4,7 @@ What is optional and missing switches its feature off with a line in the log (se
 what is wrong stops the start with one sentence that names the variable and what it wants.
 """
 
+import os
 import re
 import secrets
 from collections.abc import Callable, Mapping
@@ -142,6 +143,10 @@ class Settings:
         lines = []
         if not self.aws_product_codes:
             lines.append("AWS Marketplace is off: AWS_PRODUCT_CODES lists no product.")
+        if self.sandbox:
+            lines.append(
+                "The sandbox is on: its mailbox shows every mail to anybody who can reach this server."
+            )
         if not self.mail_server:
             lines.append("Mail is off: MAIL_SERVER is not set, messages wait in the outbox.")
         return lines
@@ -247,7 +252,9 @@ def _secret(env: Mapping[str, str], sandbox: bool, instance: Path) -> str:
     if not sandbox:
         raise SettingsError("SECRET_KEY wants at least 32 characters nobody can guess; it is not set.")
     path = instance / "secret_key"
-    if not path.exists():
-        path.write_text(secrets.token_urlsafe(48))
-        path.chmod(0o600)
+    try:
+        with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as made:
+            made.write(secrets.token_urlsafe(48))
+    except FileExistsError:
+        pass
     return path.read_text().strip()

@@ -1,9 +1,14 @@
 """What a WSGI server loads, and what ``flask --app wsgi`` commands run in."""
 
 import os
+import sys
 
-from config import Settings
+from config import Settings, SettingsError
 from wizard import create_app, worker
+from wizard.brand import BrandError
 
-app = create_app(Settings.from_env(os.environ))
+try:
+    app = create_app(Settings.from_env(os.environ))
+except (SettingsError, BrandError) as problem:
+    sys.exit(str(problem))
 app.cli.add_command(worker.command)

@@ -152,9 +152,7 @@ def work(app: "Flask") -> Callable[[], int]:
 
 
 @pytest.fixture
-def walk(
-    client: "Client", work: Callable[[], int], mailbox: "Mailbox", marketplace: "LiveSandbox"
-) -> "Walk":
+def walk(client: "Client", work: Callable[[], int], mailbox: "Mailbox", marketplace: "LiveSandbox") -> "Walk":
     """A customer who has not set out yet."""
     from tests.support.walk import Walk
 

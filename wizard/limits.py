@@ -34,8 +34,11 @@ ADDRESS_MAILS = "5 per hour; 10 per day"
 USERNAME_TRIES = "20 per hour"
 """Names one journey may ask about, once its address is proven."""
 
-ACCOUNT_FAILURES = "10 per 5 minutes"
-"""Failed sign-ins to one name, known or not."""
+SIGN_IN_TRIES = "10 per 5 minutes"
+"""Failed sign-ins to one name, known or not, from one client address."""
+
+SIGN_IN_TRIES_OF_ALL = "200 per 5 minutes"
+"""The same from everywhere: far above what a person needs, so that a stranger does not lock the owner out."""
 
 
 class RateLimit(Base):

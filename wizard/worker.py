@@ -7,6 +7,7 @@ import socket
 import threading
 import time
 import uuid
+from collections.abc import Callable
 from datetime import timedelta
 
 import click
@@ -29,11 +30,11 @@ SWEEP_EVERY = timedelta(minutes=10)
 log = logging.getLogger("wizard.worker")
 
 
-def run_once(app: Flask, owner: str = "once") -> int:
-    """Do everything that is due now. Returns how many outbox entries were attempted."""
+def run_once(app: Flask, owner: str = "once", go_on: Callable[[], bool] = lambda: True) -> int:
+    """Do everything that is due now, while ``go_on()``. Returns how many outbox entries were attempted."""
     done = 0
     with app.app_context():
-        while count := outbox.run_due(owner):
+        while count := outbox.run_due(owner, go_on):
             done += count
     return done
 
@@ -72,9 +73,8 @@ class Worker:
         self._woken.set()
 
     def stop(self) -> None:
-        """Finish what is being done, then end."""
+        """Finish what is being done, then end. Only a flag: it may be a signal's handler that says so."""
         self._stopping = True
-        self._woken.set()
 
     def run(self) -> None:
         """Work until stopped. A database that is gone for a while is waited for."""
@@ -88,13 +88,19 @@ class Worker:
             else:
                 self._woken.wait(IDLE)
 
-    def _turn(self) -> None:
+    def _go_on(self) -> bool:
+        """Asked before each entry: show a sign of life, however slow the work is, and say whether to do more."""
         moment = time.monotonic()
         if moment - self._last_beat >= BEAT_EVERY.total_seconds() or not self._last_beat:
-            with self._app.app_context():
-                outbox.beat(self.name)
+            outbox.beat(self.name)
             self._last_beat = moment
-        run_once(self._app, self.name)
+        return not self._stopping
+
+    def _turn(self) -> None:
+        with self._app.app_context():
+            self._go_on()
+        run_once(self._app, self.name, self._go_on)
+        moment = time.monotonic()
         if moment - self._last_sweep >= SWEEP_EVERY.total_seconds() or not self._last_sweep:
             sweep(self._app)
             self._last_sweep = moment

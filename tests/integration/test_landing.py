@@ -19,7 +19,7 @@ from tests.support.walk import LANDING, TOKEN, Walk, walk_in
 from wizard import clock
 
 CHOICE = "Do you have a Billing Center account?"
-SLOW_DOWN = "AWS asks us to slow down"
+SLOW_DOWN = "AWS did not answer"
 OUR_FAULT = "We cannot check your purchase right now"
 
 MakeApp = Callable[[Settings], Flask]

@@ -249,7 +249,7 @@ def test_a_purchase_goes_to_one_of_two_billing_center_accounts(
     assert sorted(answer.status for answer in answered) == [303, 422], list(map(str, answered))
     winner, loser = (first, second) if answered[0].status == 303 else (second, first)
     refused = next(answer for answer in answered if answer.status == 422)
-    assert "This purchase was set up with another Billing Center account" in refused.text
+    assert "This purchase pays for another Billing Center account already" in refused.text
     assert winner.person.email not in refused.text
     assert winner.person.username not in refused.text
 
@@ -262,6 +262,10 @@ def test_a_purchase_goes_to_one_of_two_billing_center_accounts(
         left = db.session.scalars(sa.select(Journey).where(Journey.reference == loser.reference)).one()
         assert (left.workspace_id, left.billing_account_id) == (None, None)
     assert not any("is ready" in subject for subject in loser.subjects())
+    # Who lost is not stuck: something else may pay.
+    loser.page = loser.client.get(f"/journeys/{loser.reference}", follow=True)
+    loser.activate(method="billing_center")
+    assert loser.wait_until_made().h1 == "Activation successful"
 
 
 def test_sixteen_workers_send_a_mail_once(app: Flask, walk: Walk) -> None:

@@ -19,9 +19,21 @@ from wizard.worker import sweep
 
 
 def counts(app: Flask) -> dict[str, int]:
-    tables = (Journey, JourneyEvent, Arrival, Challenge, Session, UsernameClaim, RateLimit, OutboxEntry, ConsoleAccount)
+    tables = (
+        Journey,
+        JourneyEvent,
+        Arrival,
+        Challenge,
+        Session,
+        UsernameClaim,
+        RateLimit,
+        OutboxEntry,
+        ConsoleAccount,
+    )
     with app.app_context():
-        return {t.__tablename__: db.session.scalar(sa.select(sa.func.count()).select_from(t)) or 0 for t in tables}
+        return {
+            t.__tablename__: db.session.scalar(sa.select(sa.func.count()).select_from(t)) or 0 for t in tables
+        }
 
 
 def test_who_never_registered_is_forgotten_and_who_did_is_kept(

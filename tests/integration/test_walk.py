@@ -1,10 +1,12 @@
 """The main job: a buyer arrives with nothing and leaves with a working workspace."""
 
 from collections.abc import Callable
+from datetime import timedelta
 
 import pytest
 
 from tests.support.walk import Walk
+from wizard import clock
 
 
 def test_a_buyer_walks_from_aws_to_a_workspace(walk: Walk) -> None:
@@ -85,7 +87,9 @@ def test_the_front_door_continues_a_journey_of_this_browser(walk: Walk) -> None:
     assert walk.client.get("/register", follow=True).h1 == "Company information"
 
 
-def test_a_billing_center_account_of_the_proven_address_is_used_again(walk: Walk, another: Callable[..., Walk]) -> None:
+def test_a_billing_center_account_of_the_proven_address_is_used_again(
+    walk: Walk, another: Callable[..., Walk]
+) -> None:
     walk.to_end()
     again = another(site="eu1", person=walk.person)
     again.to_activation()
@@ -125,3 +129,58 @@ def test_the_next_person_at_a_shared_browser_may_begin_again(walk: Walk) -> None
     assert walk.person.email not in page.html
     assert first not in page.text
     assert walk.client.get(f"/journeys/{first}").status == 404
+
+
+def test_signing_out_leaves_nothing_open_in_this_browser(walk: Walk) -> None:
+    walk.to_activation()
+    reference = walk.reference
+    page = walk.sign_in()
+    assert page.h1 == "Activation method"
+    front = walk.client.get("/console/", follow=True)
+    assert walk.client.submit(front, "Sign out").h1 == "Sign in"
+    assert walk.client.get(f"/journeys/{reference}/activation").status == 404
+    assert walk.client.get("/register").h1 == "Basic information"
+
+
+def test_who_registered_may_go_on_however_late(walk: Walk) -> None:
+    walk.to_activation()
+    with clock.later(timedelta(days=45)):
+        assert walk.sign_in(walk.client.other()).h1 == "Activation method"
+
+
+def test_a_cookie_from_before_the_first_answer_opens_nothing_once_the_address_is_proven(walk: Walk) -> None:
+    walk.register()
+    copied, page = walk.client.other(), walk.page
+    cookie = walk.client.cookie("wizard")
+    assert cookie
+    copied.http.set_cookie("wizard", cookie, domain="127.0.0.1")
+    walk.give_basics().enter_code()
+    again = copied.submit(
+        page, "Next", {"site": "us1", **walk.person.answers}, without=("statements", "session")
+    )
+    assert again.status == 404
+    assert walk.person.company not in again.text
+
+
+def test_the_purchase_waits_on_the_page_that_confirms_it_whatever_goes_wrong(walk: Walk) -> None:
+    walk.register().give_basics().enter_code()
+    walk.give_company()
+    walk.activate(method="aws")
+    back = walk.land().page
+    assert "Harbour" in back.text
+    refused = walk.client.submit(back, "Confirm", csrf_token="stale")
+    assert refused.status == 422
+    walk.page = walk.client.submit(refused, "Confirm")
+    assert walk.wait_until_made().h1 == "Activation successful"
+
+
+def test_a_purchase_of_somebody_who_has_an_account_is_not_forgotten(
+    walk: Walk, another: Callable[..., Walk]
+) -> None:
+    walk.to_end()
+    again = another(person=walk.person)
+    again.land().say_new().give_basics()
+    page = again.sign_in()
+    assert page.h1 == "We bind your cloud account for you"
+    assert again.bought["customerAWSAccountId"][:4] in page.text
+    assert again.reference == again.page.url.split("/")[2]

@@ -1,9 +1,9 @@
 """A customer on foot: each stretch of *no Billing Center account* as one call, so that a test starts where it matters.
 
-    walk = Walk(client, work, mailbox, marketplace)
-    walk.land().say_new().give_basics()
-    page = walk.enter_code()
-    assert page.h1 == "Company information"
+walk = Walk(client, work, mailbox, marketplace)
+walk.land().say_new().give_basics()
+page = walk.enter_code()
+assert page.h1 == "Company information"
 """
 
 import re
@@ -89,7 +89,11 @@ class Walk:
     def sign_in(self, client: Client | None = None, password: str | None = None) -> Page:
         client = client or self.client
         page = client.get(f"/sign-in?site={self.site}")
-        answers = {"site": self.site, "username": self.person.username, "password": password or self.person.password}
+        answers = {
+            "site": self.site,
+            "username": self.person.username,
+            "password": password or self.person.password,
+        }
         return client.submit(page, self.word("Sign in", client), answers)
 
     # ── to a point on the way ───────────────────────────────────────────────────────────────────────────────

@@ -8,7 +8,7 @@ from sqlalchemy.exc import IntegrityError
 from wizard import clock, limits
 from wizard.accounts import addresses, passwords, usernames
 from wizard.accounts.models import BillingAccount, ConsoleAccount
-from wizard.extensions import db
+from wizard.extensions import change, db
 
 
 class AccountExists(Exception):
@@ -79,15 +79,16 @@ def billing_account_of(email: str) -> BillingAccount | None:
     )
 
 
-def sign_in_console(site_id: str, name: str, password: str) -> ConsoleAccount:
-    """The account of a site with this username or address and password.
+def sign_in_console(site_id: str, name: str, password: str, client: str) -> ConsoleAccount:
+    """The account of a site with this username or address and password, asked for from a client address.
 
     Known and unknown names cost the same statements and one verification of a hash.
     Raises :class:`SignInRefused`, or :class:`wizard.limits.LimitReached` after too many failures.
     """
     name = name.strip()
     counted = ("sign-in", site_id, name.casefold())
-    limits.hit(limits.ACCOUNT_FAILURES, *counted)
+    limits.hit(limits.SIGN_IN_TRIES, *counted, client)
+    limits.hit(limits.SIGN_IN_TRIES_OF_ALL, *counted)
     account = db.session.scalar(
         sa.select(ConsoleAccount).where(
             ConsoleAccount.site_id == site_id,
@@ -100,8 +101,14 @@ def sign_in_console(site_id: str, name: str, password: str) -> ConsoleAccount:
     if not passwords.matches(account.password_hash if account else None, password) or account is None:
         raise SignInRefused
     if passwords.needs_rehash(account.password_hash):
-        account.password_hash = passwords.hash_password(password)
-    limits.clear(limits.ACCOUNT_FAILURES, *counted)
+        stronger = passwords.hash_password(password)
+        old = account.password_hash
+        change(
+            sa.update(ConsoleAccount)
+            .where(ConsoleAccount.id == account.id, ConsoleAccount.password_hash == old)
+            .values(password_hash=stronger)
+        )
+    limits.clear(limits.SIGN_IN_TRIES, *counted, client)
     return account
 
 

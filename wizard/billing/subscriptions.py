@@ -68,6 +68,7 @@ def claim(subscription_id: int, billing_account_id: int) -> None:
         sa.update(Subscription)
         .where(
             Subscription.id == subscription_id,
+            Subscription.state == ACTIVE,
             sa.or_(
                 Subscription.billing_account_id.is_(None),
                 Subscription.billing_account_id == billing_account_id,

@@ -32,7 +32,7 @@ def sign_in() -> ResponseReturnValue:
     if form.validate_on_submit():
         try:
             account = directory.sign_in_console(
-                form.site.data, form.username.data or "", form.password.data or ""
+                form.site.data, form.username.data or "", form.password.data or "", request.remote_addr or ""
             )
         except directory.SignInRefused:
             problem = _("This username and password do not belong together on this site. Check all three")
@@ -41,8 +41,7 @@ def sign_in() -> ResponseReturnValue:
         else:
             session.pop("csrf_token", None)
             sessions.start(identity.CONSOLE, account.id)
-            journey = journeys.unfinished_of(account.id)
-            return redirect(url_for("flows.resume", reference=journey.reference) if journey else _next(), 303)
+            return redirect(_after_sign_in(account.id), 303)
     page = render_template(
         "console/sign_in.html",
         form=form,
@@ -51,6 +50,16 @@ def sign_in() -> ResponseReturnValue:
         action_url=url_for(".sign_in", next=request.args.get("next")),
     )
     return page, 422 if problem or form.errors or form.form_errors else 200
+
+
+def _after_sign_in(account_id: int) -> str:
+    """On with what was left half done; with a purchase that waits here for somebody known; else where they wanted."""
+    if journey := journeys.unfinished_of(account_id):
+        return url_for("flows.resume", reference=journey.reference)
+    waiting = journeys.latest_here()
+    if waiting and waiting.subscription and waiting.workspace_id is None:
+        return url_for("flows.bind", reference=waiting.reference)
+    return _next()
 
 
 def _next() -> str:
@@ -65,6 +74,8 @@ def sign_out() -> ResponseReturnValue:
     if not Button().validate_on_submit():
         return redirect(url_for(".front"), 303)
     sessions.stop(identity.CONSOLE)
+    if reference := session.pop("journey", None):
+        sessions.stop("journey", reference)
     return redirect(url_for(".sign_in"), 303)
 
 

@@ -67,10 +67,15 @@ def fresh(flow: str, arrival: Arrival | None = None) -> Journey:
     )
 
 
+class NotYours(Exception):
+    """The reference or the arrival has begun a journey that is proven by now: it is opened by its own session."""
+
+
 def begin(journey: Journey) -> Journey:
     """Write a fresh journey down and give this browser its session.
 
-    If a parallel request wrote it first (same reference, same arrival), that one is returned.
+    If a parallel request wrote it first (same reference, same arrival), that one is returned. Raises
+    :class:`NotYours` when that was long enough ago for its address to be proven: an old cookie opens nothing.
     """
     try:
         with db.session.begin_nested():
@@ -80,6 +85,9 @@ def begin(journey: Journey) -> Journey:
         if journey.arrival_id is not None:
             same = Journey.arrival_id == journey.arrival_id
         journey = db.session.scalars(sa.select(Journey).where(same).options(*_WITH_FACTS)).one()
+        if journey.verified_email is not None:
+            session.pop("coming", None)
+            raise NotYours from None
     session.pop("coming", None)
     session["journey"] = journey.reference
     sessions.start("journey", journey.id, label=journey.reference)
@@ -128,7 +136,6 @@ def unfinished_of(console_account_id: int) -> Journey | None:
         .where(
             Journey.console_account_id == console_account_id,
             Journey.workspace_id.is_(None),
-            Journey.expires_at > clock.now(),
         )
         .order_by(Journey.id.desc())
         .limit(1)
@@ -154,7 +161,8 @@ def prove(journey: Journey, address: str) -> None:
 
 
 def is_over(journey: Journey) -> bool:
-    return journey.expires_at <= clock.now() and journey.workspace_id is None
+    """An unfinished walk ends some day; somebody with an account may always go on where they stopped."""
+    return journey.expires_at <= clock.now() and journey.console_account_id is None
 
 
 def pay_with(journey: Journey, subscription: Subscription) -> None:

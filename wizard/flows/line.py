@@ -10,7 +10,7 @@ from itertools import pairwise
 from flask import current_app
 from flask_babel import gettext as _
 
-from wizard.billing.models import ACTIVE, CloudAccount
+from wizard.billing.models import ACTIVE, CloudAccount, Subscription
 from wizard.billing.wording import cloud_account_kind
 from wizard.flows.models import Journey
 from wizard.sites import directory
@@ -60,11 +60,11 @@ def of_purchase(account: CloudAccount) -> Line:
     )
 
 
-def of_journey(journey: Journey, step: str) -> Line:
-    """The line of a journey as it stands on a step."""
+def of_journey(journey: Journey, step: str, brought: Subscription | None = None) -> Line:
+    """The line of a journey as it stands on a step; ``brought`` is a purchase that waits to be confirmed there."""
     nodes = [_billing(journey, step), _workspace(journey, step), _console(journey, step)]
-    if journey.subscription is not None:
-        nodes.insert(0, _cloud(journey.subscription.cloud_account))
+    if subscription := journey.subscription or brought:
+        nodes.insert(0, _cloud(subscription.cloud_account))
     elif journey.awaits is not None:
         nodes.insert(
             0, Node("cloud", "later", cloud_account_kind(journey.awaits), (_("After you subscribe"),))
@@ -81,16 +81,20 @@ def _billing(journey: Journey, step: str) -> Node:
     title = _("Billing Center account")
     if journey.billing_account is not None:
         return Node("billing", "exists", title, (journey.billing_account.username,))
-    if step in ("activation", "subscribe"):
-        return Node("billing", "making", title, (_("Made when you activate"),), accent=True)
+    if note := _made_when(step):
+        return Node("billing", "making", title, (note,), accent=True)
     return Node("billing", "later", title, (_("Made at step %(number)s", number=3),))
+
+
+def _made_when(step: str) -> str | None:
+    return {"activation": _("Made when you activate"), "subscribe": _("Made when you confirm")}.get(step)
 
 
 def _workspace(journey: Journey, step: str) -> Node:
     workspace = journey.workspace
     if workspace is None:
-        if step in ("activation", "subscribe"):
-            return Node("workspace", "making", _("Workspace"), (_("Made when you activate"),), accent=True)
+        if note := _made_when(step):
+            return Node("workspace", "making", _("Workspace"), (note,), accent=True)
         return Node("workspace", "later", _("Workspace"), (_("Made at step %(number)s", number=3),))
     if workspace.state != ACTIVE:
         return Node("workspace", "making", workspace.name, (_("Being made"),), accent=True)

@@ -5,6 +5,8 @@ AWS) → being made → successful. Each step's ``is_done`` is a fact: a verifie
 account, a workspace.
 """
 
+from contextlib import suppress
+
 from flask_babel import get_locale
 from flask_babel import gettext as _
 from flask_babel import lazy_gettext as _l
@@ -107,7 +109,8 @@ def _send_code(journey: Journey, known: addresses.Known) -> None:
     try:
         if open_challenge and _fits(open_challenge, journey) and not codes.is_dead(open_challenge):
             if not codes.wait_of(open_challenge):
-                codes.resend(open_challenge)
+                with suppress(codes.TooSoon):  # A parallel request has just sent it.
+                    codes.resend(open_challenge)
             return
         codes.begin(
             PURPOSE,
@@ -260,7 +263,11 @@ def confirm_subscription(journey: Journey, _form: Form) -> None:
         raise Refused(_("Your set-up link from AWS ran out. Open Set Up Your Account there once more"))
     journeys.pay_with(journey, arrival.subscription)
     journeys.note(journey, "subscribe", "confirmed")
-    activate(journey)
+    try:
+        activate(journey)
+    except Refused:
+        journey.subscription, journey.awaits = None, AWS
+        raise
 
 
 def activate(journey: Journey) -> None:
@@ -281,8 +288,10 @@ def activate(journey: Journey) -> None:
             return
         raise Refused(_("Something else was changing your account. Send it once more")) from None
     except SubscriptionTaken:
+        # It will never pay here: let go of it, so that something else may.
+        journey.subscription = None
         raise Refused(
-            _("This purchase was set up with another Billing Center account. Sign in there, or write to us")
+            _("This purchase pays for another Billing Center account already. Choose another way to pay")
         ) from None
     except workspaces.MethodNotAllowed:
         raise Refused(_("This site cannot be paid that way. Choose another method"), "method") from None

@@ -6,7 +6,7 @@ Nothing here changes anything.
 from datetime import datetime, timedelta
 from typing import Any
 
-from flask import current_app, request, url_for
+from flask import current_app, g, request, url_for
 from flask_babel import gettext as _
 from flask_babel import ngettext
 from wtforms.fields.choices import SelectChoice
@@ -15,12 +15,13 @@ from wizard import clock
 from wizard.accounts import directory as accounts
 from wizard.accounts import usernames
 from wizard.accounts.models import ConsoleAccount
-from wizard.billing.models import ACTIVE, AWS, BILLING_CENTER
+from wizard.billing.models import ACTIVE, AWS, BILLING_CENTER, Subscription
 from wizard.billing.wording import cloud_account_name
 from wizard.brand import SiteConfig
 from wizard.flows import line
 from wizard.flows.forms import ActivationForm, BasicForm, CodeForm, CompanyForm, UsernameForm
 from wizard.flows.models import Journey
+from wizard.i18n import LANGUAGES
 from wizard.marketplaces import arrivals
 from wizard.marketplaces.models import Arrival
 from wizard.sites import choices
@@ -155,6 +156,9 @@ def account_created(journey: Journey, account: ConsoleAccount) -> dict[str, Any]
             "username": account.username,
             "site": site.label.in_(journey.locale),
             "next_url": _sign_in_url(site),
+            "paid_by": cloud_account_name(journey.subscription.cloud_account)
+            if journey.subscription
+            else None,
             "reference": journey.reference,
         },
     }
@@ -212,8 +216,16 @@ def marketplace_url() -> str:
 
 def arrival_here() -> Arrival | None:
     """The arrival this address names, if this browser holds its claim."""
-    arrival, _older = arrivals.claimed_here(request.args.get("arrival", ""))
+    if "arrival_here" not in g:
+        g.arrival_here = arrivals.claimed_here(request.args.get("arrival", ""))[0]
+    arrival: Arrival | None = g.arrival_here
     return arrival
+
+
+def brought(step: str) -> Subscription | None:
+    """The purchase that came back to the page where it is confirmed."""
+    arrival = arrival_here() if step == "subscribe" else None
+    return arrival.subscription if arrival else None
 
 
 def subscribe(journey: Journey, _form: Any) -> dict[str, Any]:
@@ -225,6 +237,8 @@ def subscribe(journey: Journey, _form: Any) -> dict[str, Any]:
         "account_number": account_number(account.account_id) if account else None,
         "product": line.product_title(),
         "workspace_name": journey.answers.get("workspace_name", ""),
+        "language_name": LANGUAGES.get(journey.answers.get("language", ""), ""),
+        "site": sites.get(journey.answers["site"]),
     }
 
 

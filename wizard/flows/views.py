@@ -1,5 +1,6 @@
 """The wizard's pages. A view loads the journey, guards the step, checks the form, calls one verb, redirects."""
 
+from collections.abc import Callable
 from typing import Any
 
 from flask import Blueprint, abort, redirect, render_template, request, session, url_for
@@ -55,7 +56,10 @@ def arrive(arrival_id: str) -> ResponseReturnValue:
     if form.validate_on_submit():
         if form.has_account.data == "yes":
             return redirect(url_for(".bind", arrival=arrival_id), 303)
-        return _to_current(arrivals.begin(lead.arrival, FLOW.key, identity.console_account_id))
+        try:
+            return _to_current(arrivals.begin(lead.arrival, FLOW.key, identity.console_account_id))
+        except journeys.NotYours:
+            abort(404, "journey")
     return _choice(lead.arrival, form)
 
 
@@ -76,13 +80,13 @@ def _choice(arrival: Arrival, form: ChoiceForm) -> ResponseReturnValue:
 @bp.get("/bind")
 def bind() -> str:
     """Binding an existing Billing Center account; until it is open here, how to get it done."""
-    arrival = show.arrival_here()
-    back = url_for(".arrive", arrival_id=arrival.id) if arrival else url_for(".home")
-    account = arrival.subscription.cloud_account if arrival else None
+    arrival, journey = show.arrival_here(), journeys.mine(request.args.get("reference", ""))
+    subscription = arrival.subscription if arrival else journey.subscription if journey else None
     return render_template(
         "flows/existing.html",
-        back_url=back,
-        account_number=account_number(account.account_id) if account else None,
+        back_url=url_for(".arrive", arrival_id=arrival.id) if arrival else url_for(".home"),
+        account_number=account_number(subscription.cloud_account.account_id) if subscription else None,
+        reference=journey.reference if journey else None,
     )
 
 
@@ -135,14 +139,14 @@ def action(reference: str, key: str, name: str) -> ResponseReturnValue:
     button, problem = Button(), None
     if button.validate_on_submit():
         try:
-            page.actions[name](journey)
+            journey = _act(journey, FLOW.step(key), page.actions[name])
         except Refused as refusal:
             problem = refusal.message
     else:
         problem = button.form_errors[0]
     if problem:
         return _render(journey, FLOW.step(key), page.form(journey), problem=problem), 422
-    return _to(journey, FLOW.step(key))
+    return _to_current(journey)
 
 
 @bp.get("/journeys/<reference>")
@@ -159,23 +163,37 @@ def _show(journey: Journey, step: Step[Journey]) -> ResponseReturnValue:
         return _render(journey, step, form), _status(form)
     try:
         if not journey.is_written:
-            journey = journeys.begin(journey)
+            try:
+                journey = journeys.begin(journey)
+            except journeys.NotYours:
+                abort(404, "journey")
             if journey.answers:
                 # A double click or a second tab began this very journey a moment ago.
                 return _to_current(journey)
-        journey = _act(journey, step, form)
+        journey = _act(journey, step, lambda now: page.submit(now, form))
     except Refused as refusal:
+        # The form anew: what the journey offers may have changed with the refusal.
+        form = page.form(journey)
+        form.validate()
         _put(refusal, form)
         return _render(journey, step, form), 422
     return _to_current(journey)
 
 
-def _act(journey: Journey, step: Step[Journey], form: Form) -> Journey:
-    """Call the step's verb. If another tab changed the journey first, once more on what is true now."""
+def _act(journey: Journey, step: Step[Journey], verb: Callable[[Journey], None]) -> Journey:
+    """Call a step's verb. If another tab changed the journey first, once more on what is true now.
+
+    Raises :class:`Refused` with the journey as it then is; what a refusal changed is flushed here too, so that
+    it can meet another tab only where that is expected.
+    """
     reference = journey.reference
     for _attempt in range(2):
         try:
-            step.page.submit(journey, form)
+            try:
+                verb(journey)
+            except Refused:
+                db.session.flush()
+                raise
             db.session.flush()
             break
         except (StaleDataError, IntegrityError):
@@ -204,12 +222,14 @@ def _render(journey: Journey, step: Step[Journey], form: Form, **more: Any) -> s
         "form": form,
         "resend_form": form,
         "progress": walk.progress(step.key),
-        "line": line.of_journey(journey, step.key),
+        "line": line.of_journey(journey, step.key, brought=show.brought(step.key)),
         "line_title": _("What exists now"),
         "purchase": show.purchase(journey),
         "reference": journey.reference,
         "back_url": _url(journey, back) if back else None,
-        "action_url": request.full_path.rstrip("?") if request.method == "GET" else _url(journey, step),
+        "action_url": request.full_path.rstrip("?")
+        if request.endpoint == "flows.step"
+        else _url(journey, step),
         **page.context(journey, form),
         **more,
     }

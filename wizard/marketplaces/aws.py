@@ -73,18 +73,26 @@ class AwsMarketplace:
             license_arn=answer.get("LicenseArn", "").strip(),
             customer_identifier=answer.get("CustomerIdentifier", "").strip(),
         )
+        if not any(
+            (purchase.agreement_id, purchase.license_arn, purchase.customer_identifier, purchase.account_id)
+        ):
+            log.error("AWS named no buyer", extra={"alert": "aws_nameless"})
+            raise OurFault
         if purchase.product_code not in self.product_codes:
             log.warning("a token of another product", extra={"product_code": purchase.product_code})
             raise WrongProduct
         return purchase
 
     def _meaning(self, error: ClientError) -> Exception:
-        code = error.response.get("Error", {}).get("Code", "")
-        if code == "ExpiredTokenException":
+        told = error.response.get("Error", {})
+        code, message = told.get("Code", ""), told.get("Message", "")
+        status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
+        # STS says the same of our own expired credentials ("The security token included in the request…").
+        if code == "ExpiredTokenException" and "security token" not in message.lower():
             return TokenExpired()
         if code == "InvalidTokenException":
             return TokenUnknown()
-        if code in _BUSY:
+        if code in _BUSY or status >= 500:
             return Busy()
         # DisabledApi, AccessDenied, UnrecognizedClient and what we do not know: our own configuration.
         log.error("AWS refused us", extra={"alert": "aws_refused", "code": code})

@@ -31,7 +31,7 @@ LEASE = timedelta(seconds=60)
 """How long a worker may hold an entry before another takes it for dead."""
 
 BEAT_EVERY = timedelta(seconds=5)
-BEAT_LOST = timedelta(seconds=30)
+BEAT_LOST = timedelta(seconds=90)  # Longer than any one entry may take.
 
 log = logging.getLogger("wizard.outbox")
 
@@ -63,8 +63,8 @@ def enqueue(kind: str, payload: dict[str, Any], key: str | None = None) -> None:
     db.session.execute(insert(OutboxEntry).values(**values).on_conflict_do_nothing())
 
 
-def run_due(owner: str, most: int = 50) -> int:
-    """Do what is due, oldest first, at most ``most`` entries. Returns how many were attempted."""
+def run_due(owner: str, go_on: Callable[[], bool] = lambda: True, most: int = 50) -> int:
+    """Do what is due, oldest first, at most ``most`` entries, while ``go_on()``. Returns how many were attempted."""
     now = clock.now()
     due = (
         sa.select(OutboxEntry.id)
@@ -74,7 +74,12 @@ def run_due(owner: str, most: int = 50) -> int:
     )
     ids = list(db.session.scalars(due))
     db.session.commit()
-    return sum(_attempt(entry_id, owner) for entry_id in ids)
+    attempted = 0
+    for entry_id in ids:
+        if not go_on():
+            break
+        attempted += _attempt(entry_id, owner)
+    return attempted
 
 
 def _waiting(now: Any) -> tuple[sa.ColumnElement[bool], ...]:
@@ -132,13 +137,16 @@ def _claim(entry_id: int, owner: str) -> OutboxEntry | None:
 
 
 def _finish(entry: OutboxEntry, **values: Any) -> None:
-    """Write the outcome, unless the lease was lost to another worker meanwhile."""
-    change(
+    """Write the outcome, unless the lease was lost to another worker meanwhile: then nothing of ours counts."""
+    ours = change(
         sa.update(OutboxEntry)
         .where(OutboxEntry.id == entry.id, OutboxEntry.lease_owner == entry.lease_owner)
         .values(lease_owner=None, lease_until=None, **values)
     )
-    db.session.commit()
+    if ours:
+        db.session.commit()
+    else:
+        db.session.rollback()
 
 
 def _retry_or_give_up(entry: OutboxEntry, error: str) -> None:

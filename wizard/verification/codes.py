@@ -80,8 +80,11 @@ def begin(
     limits.hit(limits.ADDRESS_MAILS, "mail", _blind(address))
     now = clock.now()
     if instead_of is not None:
-        instead_of.closed_at, instead_of.outcome = now, "superseded"
-        db.session.flush()
+        change(
+            sa.update(Challenge)
+            .where(Challenge.id == instead_of.id, Challenge.closed_at.is_(None))
+            .values(closed_at=now, outcome="superseded")
+        )
     challenge = Challenge(
         id=secrets.token_urlsafe(16),
         purpose=purpose,
