@@ -99,4 +99,7 @@ class AtMost:
 
     def __call__(self, form: Any, field: Field) -> None:
         if len(field.data or "") > self.most:
-            raise StopValidation(_("Use at most %(count)s characters", count=self.most))
+            name = str(field.label.text)
+            raise StopValidation(
+                _("%(field)s: use at most %(count)s characters", field=name, count=self.most)
+            )

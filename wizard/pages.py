@@ -66,7 +66,10 @@ def _serve_assets(app: Flask, brand: Brand) -> None:
 
 def _fill_templates(app: Flask, brand: Brand) -> None:
     app.jinja_env.filters.update(
-        account_number=wording.account_number, datetime=wording.date_and_time, time=wording.time_of_day
+        account_number=wording.account_number,
+        datetime=wording.date_and_time,
+        time=wording.time_of_day,
+        second=wording.second_of_day,
     )
     app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True
 

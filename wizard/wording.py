@@ -17,14 +17,21 @@ ZONES = {"zh": (timezone(timedelta(hours=8)), "UTC+8"), "en": (UTC, "UTC")}
 reads Simplified Chinese is nearly always in China's one zone. The zone is always said; script makes it local."""
 
 
-def time_of_day(moment: datetime) -> str:
-    """ "14:32 (UTC)", and in Chinese "22:32 (UTC+8)"."""
-    zone, name = ZONES[language_of(str(get_locale()))]
-    return f"{moment.astimezone(zone):%H:%M} ({name})"
+def time_of_day(moment: datetime, pattern: str = "%H:%M") -> str:
+    """ "14:32 (UTC)", and in Chinese "22:32（UTC+8）"."""
+    language = language_of(str(get_locale()))
+    zone, name = ZONES[language]
+    brackets = f"（{name}）" if language == "zh" else f" ({name})"
+    return f"{moment.astimezone(zone):{pattern}}{brackets}"
+
+
+def second_of_day(moment: datetime) -> str:
+    """ "14:32:05 (UTC)", where somebody watches it change."""
+    return time_of_day(moment, "%H:%M:%S")
 
 
 def date_and_time(moment: datetime) -> str:
-    """ "7 April 2026, 18:40 (UTC)" or "2026年4月8日 02:40 (UTC+8)"."""
+    """ "7 April 2026, 18:40 (UTC)" or "2026年4月8日 02:40（UTC+8）"."""
     language = language_of(str(get_locale()))
     there = moment.astimezone(ZONES[language][0])
     if language == "zh":

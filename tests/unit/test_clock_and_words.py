@@ -65,7 +65,7 @@ def test_a_test_that_fails_leaves_the_clock_right(moved: AbstractContextManager[
     ("speaking", "time", "date"),
     [
         ("en", "18:40 (UTC)", "7 April 2026, 18:40 (UTC)"),
-        ("zh-CN", "02:40 (UTC+8)", "2026年4月8日 02:40 (UTC+8)"),
+        ("zh-CN", "02:40（UTC+8）", "2026年4月8日 02:40（UTC+8）"),
         ("fr", "18:40 (UTC)", "7 April 2026, 18:40 (UTC)"),
     ],
     indirect=["speaking"],
@@ -79,7 +79,7 @@ def test_a_time_says_its_zone_in_each_language(time: str, date: str) -> None:
 
 @pytest.mark.parametrize(
     ("speaking", "date"),
-    [("en", "31 December 2026, 23:05 (UTC)"), ("zh", "2027年1月1日 07:05 (UTC+8)")],
+    [("en", "31 December 2026, 23:05 (UTC)"), ("zh", "2027年1月1日 07:05（UTC+8）")],
     indirect=["speaking"],
 )
 @pytest.mark.usefixtures("speaking")
@@ -91,7 +91,7 @@ def test_the_day_is_the_one_of_the_zone_that_is_said(date: str) -> None:
     ("speaking", "soon", "tomorrow"),
     [
         ("en", "18:41 (UTC)", "8 April 2026, 02:30 (UTC)"),
-        ("zh", "02:41 (UTC+8)", "10:30 (UTC+8)"),
+        ("zh", "02:41（UTC+8）", "10:30（UTC+8）"),
     ],
     indirect=["speaking"],
 )

@@ -104,7 +104,11 @@ def owned_by(account: ConsoleAccount) -> list[Workspace]:
         db.session.scalars(
             sa.select(Workspace)
             .where(Workspace.owner_id == account.id)
-            .options(sa.orm.joinedload(Workspace.subscription), sa.orm.joinedload(Workspace.billing_account))
+            .options(
+                sa.orm.joinedload(Workspace.subscription),
+                sa.orm.joinedload(Workspace.billing_account),
+                sa.orm.joinedload(Workspace.owner),
+            )
             .order_by(Workspace.id)
         )
     )

@@ -12,7 +12,7 @@ from wizard.billing import workspaces
 from wizard.billing.models import ACTIVE, Workspace
 from wizard.billing.wording import payer_of
 from wizard.console.forms import SignInForm
-from wizard.flows import journeys
+from wizard.flows import journeys, line
 from wizard.forms import Button
 from wizard.limits import LimitReached, limited
 from wizard.sites import choices
@@ -123,6 +123,7 @@ def home(public_id: str) -> ResponseReturnValue:
         workspace_state_name=_state_name(workspace),
         site=sites.get(workspace.site_id),
         settled_by=payer_of(workspace),
+        line=line.of_workspace(workspace),
     )
 
 

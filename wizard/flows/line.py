@@ -10,7 +10,7 @@ from itertools import pairwise
 from flask import current_app
 from flask_babel import gettext as _
 
-from wizard.billing.models import ACTIVE, CloudAccount, Subscription
+from wizard.billing.models import ACTIVE, CloudAccount, Subscription, Workspace
 from wizard.billing.wording import cloud_account_kind
 from wizard.flows.models import Journey
 from wizard.sites import directory
@@ -72,6 +72,27 @@ def of_journey(journey: Journey, step: str, brought: Subscription | None = None)
     return _join(*nodes)
 
 
+def of_workspace(workspace: Workspace) -> Line:
+    """The whole line of a workspace that exists: what pays, what settles, and who signs in."""
+    nodes = [
+        Node("billing", "exists", _("Billing Center account"), (workspace.billing_account.username,)),
+        _exists(workspace),
+        Node("console", "exists", _("Console account"), (workspace.owner.username,)),
+    ]
+    if workspace.subscription is not None:
+        nodes.insert(0, _cloud(workspace.subscription.cloud_account))
+    return _join(*nodes)
+
+
+def _exists(workspace: Workspace) -> Node:
+    if workspace.state != ACTIVE:
+        return Node("workspace", "making", workspace.name, (_("Being made"),), accent=True)
+    language = {"en": _("English templates"), "zh": _("Chinese templates")}[workspace.language]
+    return Node(
+        "workspace", "exists", workspace.name, (str(directory.get(workspace.site_id).label), language)
+    )
+
+
 def _cloud(account: CloudAccount) -> Node:
     details = (account_number(account.account_id), product_title())
     return Node("cloud", "exists", cloud_account_kind(account.provider), details)
@@ -96,12 +117,7 @@ def _workspace(journey: Journey, step: str) -> Node:
         if note := _made_when(step):
             return Node("workspace", "making", _("Workspace"), (note,), accent=True)
         return Node("workspace", "later", _("Workspace"), (_("Made at step %(number)s", number=3),))
-    if workspace.state != ACTIVE:
-        return Node("workspace", "making", workspace.name, (_("Being made"),), accent=True)
-    language = {"en": _("English templates"), "zh": _("Chinese templates")}[workspace.language]
-    return Node(
-        "workspace", "exists", workspace.name, (str(directory.get(workspace.site_id).label), language)
-    )
+    return _exists(workspace)
 
 
 def _console(journey: Journey, step: str) -> Node:
