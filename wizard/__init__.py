@@ -10,10 +10,10 @@ from wizard import access, errors, extensions, health, limits, logs, mail, outbo
 from wizard.accounts import identity, sessions
 from wizard.billing import notices, workspaces
 from wizard.brand import load_brand
-from wizard.console import views as console
-from wizard.flows import views as flows
+from wizard.console import views as console_views
+from wizard.flows import views as flows_views
 from wizard.i18n import init_languages
-from wizard.marketplaces import views as marketplaces
+from wizard.marketplaces import views as marketplaces_views
 from wizard.marketplaces.aws import AwsMarketplace
 from wizard.sandbox import SandboxSettings, create_sandbox
 from wizard.sites.gateway import LocalConsole
@@ -50,9 +50,9 @@ def create_app(settings: Settings) -> Flask:
     identity.init_identity(app)
 
     app.register_blueprint(health.bp)
-    app.register_blueprint(marketplaces.bp)
-    app.register_blueprint(flows.bp)
-    app.register_blueprint(console.bp)
+    app.register_blueprint(marketplaces_views.bp)
+    app.register_blueprint(flows_views.bp)
+    app.register_blueprint(console_views.bp)
 
     access.init_access(app)
 

@@ -11,7 +11,7 @@ from sqlalchemy.orm.exc import StaleDataError
 
 from wizard.accounts import identity, sessions
 from wizard.extensions import SAFE_METHODS, db
-from wizard.flows import arrival as arrivals
+from wizard.flows import arrival as leads
 from wizard.flows import journeys, line, show
 from wizard.flows.engine import Step, Walk
 from wizard.flows.forms import ChoiceForm
@@ -42,7 +42,7 @@ def home() -> str:
 @limited("start")
 def arrive(arrival_id: str) -> ResponseReturnValue:
     """Where a landing leads: onwards, or the question whether there is a Billing Center account."""
-    lead = arrivals.lead_of(arrival_id, identity.console_account_id)
+    lead = leads.lead_of(arrival_id, identity.console_account_id)
     if lead.problem:
         return _problem(lead.problem)
     if lead.journey or lead.older:
@@ -57,7 +57,7 @@ def arrive(arrival_id: str) -> ResponseReturnValue:
         if form.has_account.data == "yes":
             return redirect(url_for(".bind", arrival=arrival_id), 303)
         try:
-            return _to_current(arrivals.begin(lead.arrival, FLOW.key, identity.console_account_id))
+            return _to_current(leads.begin(lead.arrival, FLOW.key, identity.console_account_id))
         except journeys.NotYours:
             abort(404, "journey")
     return _choice(lead.arrival, form)
@@ -117,10 +117,11 @@ def register_again() -> ResponseReturnValue:
 def step(reference: str, key: str) -> ResponseReturnValue:
     """One step of a journey."""
     journey = _mine(reference)
-    if elsewhere := _walk(journey, key).guard(key):
+    walk = _walk(journey, key)
+    if elsewhere := walk.guard(key):
         genuine(False)
         return _to(journey, elsewhere)
-    return _show(journey, FLOW.step(key))
+    return _show(journey, walk.flow.step(key))
 
 
 @bp.route("/journeys/<reference>/<key>/<name>", methods=["GET", "POST"])
@@ -128,24 +129,26 @@ def step(reference: str, key: str) -> ResponseReturnValue:
 def action(reference: str, key: str, name: str) -> ResponseReturnValue:
     """A lone button of a step's page. Whoever opens its address gets the page."""
     journey = _mine(reference)
-    if elsewhere := _walk(journey, key).guard(key):
+    walk = _walk(journey, key)
+    if elsewhere := walk.guard(key):
         genuine(False)
         return _to(journey, elsewhere)
-    page: Page = FLOW.step(key).page
+    step = walk.flow.step(key)
+    page: Page = step.page
     if name not in page.actions:
         abort(404)
     if request.method in SAFE_METHODS:
-        return _to(journey, FLOW.step(key))
+        return _to(journey, step)
     button, problem = Button(), None
     if button.validate_on_submit():
         try:
-            journey = _act(journey, FLOW.step(key), page.actions[name])
+            journey = _act(journey, step, page.actions[name])
         except Refused as refusal:
             problem = refusal.message
     else:
         problem = button.form_errors[0]
     if problem:
-        return _render(journey, FLOW.step(key), page.form(journey), problem=problem), 422
+        return _render(journey, step, page.form(journey), problem=problem), 422
     return _to_current(journey)
 
 
