@@ -143,7 +143,7 @@ class Settings:
         lines = []
         if not self.aws_product_codes:
             lines.append("AWS Marketplace is off: AWS_PRODUCT_CODES lists no product.")
-        if self.sandbox:
+        if self.sandbox and urlsplit(self.public_url).hostname not in ("127.0.0.1", "localhost", "::1"):
             lines.append(
                 "The sandbox is on: its mailbox shows every mail to anybody who can reach this server."
             )

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import hypothesis
 import pytest
+from jinja2 import FileSystemBytecodeCache
 
 from tests.support.sockets import refuse_outside
 from tests.support.statements import refuse_databases
@@ -101,8 +102,14 @@ def settings(engine_url: str, mailbox: "Mailbox", marketplace: "LiveSandbox", tm
     )
 
 
+@pytest.fixture(scope="session")
+def templates(tmp_path_factory: pytest.TempPathFactory) -> FileSystemBytecodeCache:
+    """Compiled templates, shared by the apps of all tests."""
+    return FileSystemBytecodeCache(str(tmp_path_factory.mktemp("templates")))
+
+
 @pytest.fixture
-def make_app() -> "Iterator[Callable[[Settings], Flask]]":
+def make_app(templates: "FileSystemBytecodeCache") -> "Iterator[Callable[[Settings], Flask]]":
     """``make_app(settings)``: an app as it is in production, except that an error surfaces in the test."""
     from wizard import create_app
     from wizard.extensions import db
@@ -112,6 +119,7 @@ def make_app() -> "Iterator[Callable[[Settings], Flask]]":
     def make(settings: "Settings") -> "Flask":
         app = create_app(settings)
         app.testing = True
+        app.jinja_env.bytecode_cache = templates  # Compiled once a run, not once a test.
         made.append(app)
         return app
 

@@ -40,7 +40,7 @@ def admits_our_fault(page: Page) -> None:
     assert not page.headers.getlist("Set-Cookie")
 
 
-# What AWS says: nothing of it reaches the database, so one engine tells -------------------------------------
+# What AWS says: hardly any of it reaches the database, so one engine tells -----------------------------------
 
 
 @pytest.mark.engines("sqlite")

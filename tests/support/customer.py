@@ -129,14 +129,13 @@ class Customer:
         self.press("Next")
 
     def read_code(self) -> str:
-        """Look into the mailbox in another tab, again until the mail is there, and read the code in it."""
+        """Look into the mailbox in another tab once the mail is there, and read the code in it."""
+        self.server.mail(self.person.email)
         tab = self.page.context.new_page()
         tab.goto(f"{self.server.sandbox_url}/mailbox")
         tab.get_by_label(self.word("Sent to")).fill(self.person.email)
         tab.get_by_role("button", name=self.word("Show"), exact=True).click()
         mail = tab.get_by_role("link", name=re.compile(r"^\d{6} "))
-        self.server.mail(self.person.email)
-        tab.reload()
         mail.first.click()
         code: str = tab.frame_locator("iframe").get_by_text(re.compile(r"^\s*\d{6}\s*$")).inner_text()
         tab.close()
