@@ -1,4 +1,4 @@
-"""A customer at a browser, who finds things by the words on them: DESIGN's contract, in both languages.
+"""A customer at a browser, who finds things by the words on them: the words are contract, in both languages.
 
     customer = Customer(visitor("zh", phone=True), server, "zh")
     customer.buy()
@@ -18,7 +18,7 @@ from tests.support.over_http import HttpWalk
 from tests.support.server import Server
 
 CHINESE = {
-    # Contract: DESIGN §4. The sandbox's AWS words are English in both languages there.
+    # The words are contract. The sandbox's AWS words are English in both languages there.
     "Site": "站点",
     "Username": "用户名",
     "Email": "邮箱",

@@ -1,4 +1,4 @@
-"""The forms of the wizard. Labels are contract (DESIGN: visible words); each field is declared once."""
+"""The forms of the wizard. Labels are contract: people and programs find fields by them. Each is declared once."""
 
 from typing import Any
 
