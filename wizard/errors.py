@@ -11,7 +11,7 @@ from flask.typing import ResponseReturnValue
 from flask_babel import gettext as _
 from flask_limiter import RateLimitExceeded
 from sqlalchemy.exc import InterfaceError, OperationalError
-from werkzeug.exceptions import HTTPException
+from werkzeug.exceptions import HTTPException, MethodNotAllowed
 
 from wizard import wording
 from wizard.limits import limiter
@@ -41,7 +41,11 @@ def _http_error(error: HTTPException) -> ResponseReturnValue:
         until = datetime.fromtimestamp(limiter.current_limit.reset_at, UTC)
         lead = _("Send it again after %(time)s. What you typed is kept.", time=wording.time_to_come(until))
         return _error_page(429, _("Too many tries from your network"), lead)
-    return _error_page(error.code, *_words_for(error.code, of_journey=error.description == "journey"))
+    words = _words_for(error.code, of_journey=error.description == "journey")
+    page = current_app.make_response(_error_page(error.code, *words))
+    if isinstance(error, MethodNotAllowed) and error.valid_methods:
+        page.headers["Allow"] = ", ".join(error.valid_methods)
+    return page
 
 
 def _words_for(status: int, of_journey: bool = False) -> tuple[str, str]:

@@ -133,6 +133,7 @@ def test_what_is_not_here_is_a_page_with_a_way_on(app: Flask, client: Client, la
         assert {"/", "/sign-in"} <= set(page.links.values()), page
         assert app.extensions["asset_urls"]["style"] in page.html
         assert not page.soup.select("form")
+        assert ("Allow" in page.headers) == (status == 405), page
 
 
 def fill_limit(app: Flask) -> None:
