@@ -131,6 +131,7 @@ class Visitors:
 
 def is_accessible(page: Page) -> None:
     """axe finds nothing on the page as it is now. Raises AssertionError with its report."""
+    page.wait_for_load_state("load")  # Before the stylesheet is there a page has the browser's colours.
     found = Axe().run(page)
     assert not found.violations_count, f"axe, at {page.url}:\n{found.generate_report()}"
 
