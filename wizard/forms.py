@@ -41,7 +41,7 @@ class Form(FlaskForm):
         for field in spoilt:
             field.errors = [_("We took out characters that cannot be shown. Check what is left")]
         token = self._fields.get("csrf_token")
-        genuine(not (token and token.errors))
+        genuine(token is not None and not token.errors)
         if token and token.errors:
             token.errors = ()
             self.form_errors.append(_("This page was open too long. Check your answers and send them again"))

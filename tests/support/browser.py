@@ -133,10 +133,6 @@ def is_accessible(page: Page) -> None:
     """axe finds nothing on the page as it is now. Raises AssertionError with its report."""
     page.wait_for_load_state("load")  # Before the stylesheet is there a page has the browser's colours.
     found = Axe().run(page)
-    if found.violations_count:
-        found = Axe().run(
-            page
-        )  # A page may be between two colour schemes; what is wrong with it stays wrong.
     assert not found.violations_count, f"axe, at {page.url}:\n{found.generate_report()}"
 
 

@@ -75,7 +75,7 @@ def begin(journey: Journey) -> Journey:
     """Write a fresh journey down and give this browser its session.
 
     If a parallel request wrote it first (same reference, same arrival), that one is returned. Raises
-    :class:`NotYours` when that was long enough ago for its address to be proven: an old cookie opens nothing.
+    :class:`NotYours` when its address is proven by now: an old cookie opens nothing.
     """
     try:
         with db.session.begin_nested():

@@ -60,6 +60,11 @@ def arrive(arrival_id: str) -> ResponseReturnValue:
             return _to_current(leads.begin(lead.arrival, FLOW.key, identity.console_account_id))
         except journeys.NotYours:
             abort(404, "journey")
+        except (StaleDataError, IntegrityError):
+            # A second click gave the purchase to the journey first: look again where it leads now.
+            db.session.rollback()
+            sessions.forget_cookies()
+            return redirect(url_for(".arrive", arrival_id=arrival_id), 303)
     return _choice(lead.arrival, form)
 
 
