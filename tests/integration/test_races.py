@@ -268,6 +268,18 @@ def test_a_purchase_goes_to_one_of_two_billing_center_accounts(
     assert loser.wait_until_made().h1 == "Activation successful"
 
 
+def test_a_purchase_given_sixteen_times_to_the_registration_going_on_is_given_once(
+    app: Flask, walk: Walk
+) -> None:
+    walk.register().give_basics().enter_code()
+    reference = walk.reference
+    walk.land()
+    _, answered = press_in_tabs(walk, "Next", has_account="no")
+    assert {answer.status for answer in answered} == {303}
+    assert count(app, Journey) == 1
+    assert count(app, Journey, Journey.reference == reference, Journey.subscription_id.is_not(None)) == 1
+
+
 def test_sixteen_workers_send_a_mail_once(app: Flask, walk: Walk) -> None:
     walk.register().give_basics()
     attempted = results(race(MANY, lambda number: run_once(app, f"worker {number}")))

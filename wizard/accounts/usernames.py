@@ -61,7 +61,7 @@ def _is_own_billing_name(key: str, email_key: str) -> bool:
     return db.session.scalar(own) is not None
 
 
-def keep(site_id: str, username: str, holder: str, account: str) -> None:
+def keep(username: str, holder: str, account: str) -> None:
     """A reservation becomes an account's name for good."""
     change(
         sa.update(UsernameClaim)

@@ -14,7 +14,6 @@ BILLING_CENTER = "billing_center"
 
 BEING_MADE = "being_made"
 ACTIVE = "active"
-ENDED = "ended"
 
 
 class CloudAccount(Base):

@@ -57,8 +57,9 @@ def begin(arrival: Arrival, flow: str, signed_in: Callable[[], int | None]) -> J
     if journey is not None and journey.flow == flow and _can_take(journey, arrival):
         journey.arrival_id = arrival.id
         journeys.pay_with(journey, arrival.subscription)
-        journeys.note(journey, "arrival", "a purchase came")
+        # The journey first: its event's foreign key shares a lock that this change of a unique key must not wait on.
         db.session.flush()
+        journeys.note(journey, "arrival", "a purchase came")
         return journey
     return journeys.begin(journeys.fresh(flow, arrival))
 

@@ -233,7 +233,7 @@ def register(journey: Journey, form: CompanyForm) -> None:
                 "This address or username got an account on this site meanwhile. Sign in, or go back and change them"
             )
         ) from None
-    usernames.keep(person.site_id, person.username, journey.reference, f"console:{account.id}")
+    usernames.keep(person.username, journey.reference, f"console:{account.id}")
     journey.console_account = account
     journey.password_hash = None
     journeys.note(journey, "company", "registered")
