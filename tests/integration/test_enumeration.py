@@ -121,7 +121,7 @@ def customer(app: Flask) -> Callable[[str, int], Person]:
                 origin,
             )
             directory.create_billing_account(account, origin)
-            usernames.keep(site, person.username, origin, f"console:{account.id}")
+            usernames.keep(person.username, origin, f"console:{account.id}")
             db.session.commit()
         return person
 

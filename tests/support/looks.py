@@ -74,7 +74,9 @@ class Looks:
     def at(self, name: str, most_requests: int = MOST_REQUESTS) -> None:
         """Look at the page as it is now: ``name`` says which in the report."""
         self._seen.append(name)
-        self._page.wait_for_load_state("load")  # Until its stylesheet is there a page has the browser's colours.
+        self._page.wait_for_load_state(
+            "load"
+        )  # Until its stylesheet is there a page has the browser's colours.
         found = [*self._axe("axe", ALL), *self._requests(most_requests)]
         self._page.emulate_media(color_scheme="dark")
         found += self._axe("axe, dark", IN_THE_DARK)

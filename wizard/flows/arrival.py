@@ -54,6 +54,12 @@ def begin(arrival: Arrival, flow: str, signed_in: Callable[[], int | None]) -> J
     A parallel request may have begun with the arrival already; then that journey is returned.
     """
     journey = journeys.latest_here() or _of_account(signed_in())
+    if (
+        journey is not None
+        and not journeys.is_over(journey)
+        and journey.subscription_id == arrival.subscription_id
+    ):
+        return journey  # A second click gave it the purchase since this request asked where it leads.
     if journey is not None and journey.flow == flow and _can_take(journey, arrival):
         journey.arrival_id = arrival.id
         journeys.pay_with(journey, arrival.subscription)
