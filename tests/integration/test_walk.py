@@ -184,3 +184,25 @@ def test_a_purchase_of_somebody_who_has_an_account_is_not_forgotten(
     assert page.h1 == "We bind your cloud account for you"
     assert again.bought["customerAWSAccountId"][:4] in page.text
     assert again.reference == again.page.url.split("/")[2]
+
+
+def test_the_front_door_leads_on_with_what_this_browser_has_begun(walk: Walk) -> None:
+    assert "Register" in walk.client.get("/").links
+    walk.land()
+    door = walk.client.get("/")
+    assert "Your purchase waits here" in door.text
+    assert walk.bought["customerAWSAccountId"][-4:] in door.text
+    assert walk.client.get(door.links["Set up your workspace"]).h1 == "Do you have a Billing Center account?"
+    walk.say_new().give_basics()
+    door = walk.client.get("/")
+    assert "You have begun already" in door.text
+    assert (
+        walk.client.get(door.links["Go on where you stopped"], follow=True).h1
+        == "Enter the code from your email"
+    )
+    walk.enter_code()
+    walk.give_company()
+    walk.activate()
+    walk.wait_until_made()
+    assert "Register" in walk.client.get("/").links
+    assert "Your purchase waits here" not in walk.client.other().get("/").text

@@ -44,6 +44,14 @@ def lead_of(arrival_id: str, signed_in: Callable[[], int | None]) -> Lead:
     return Lead(arrival=arrival)
 
 
+def waiting_here() -> Journey | Arrival | None:
+    """What somebody at the front door can go on with: the registration this browser is on, or a purchase it brought."""
+    journey = journeys.latest_here()
+    if journey is not None and not journeys.is_over(journey) and journey.workspace_id is None:
+        return journey
+    return arrivals.waiting_here()
+
+
 def _of_account(console_account_id: int | None) -> Journey | None:
     return journeys.unfinished_of(console_account_id) if console_account_id is not None else None
 

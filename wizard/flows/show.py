@@ -33,11 +33,11 @@ SLOW = timedelta(minutes=5)
 """After this long a page that waits for a site says that it takes longer than usual."""
 
 
-def purchase(journey: Journey) -> str | None:
+def purchase(bought: Journey | Arrival) -> str | None:
     """What was bought, in one line that stays in sight."""
-    if journey.subscription is None:
+    if bought.subscription is None:
         return None
-    return f"{cloud_account_name(journey.subscription.cloud_account)} · {line.product_title()}"
+    return f"{cloud_account_name(bought.subscription.cloud_account)} · {line.product_title()}"
 
 
 def _paying(journey: Journey) -> str | None:

@@ -32,7 +32,18 @@ FLOWS = {FLOW.key: FLOW}
 
 @bp.get("/")
 def home() -> str:
-    return render_template("home.html")
+    """The front door, which knows what this browser has begun."""
+    waiting, begun, bought = leads.waiting_here(), None, None
+    if isinstance(waiting, Journey):
+        begun = url_for(".resume", reference=waiting.reference)
+    elif waiting:
+        bought = url_for(".arrive", arrival_id=waiting.id)
+    return render_template(
+        "home.html",
+        begun_url=begun,
+        bought_url=bought,
+        purchase_name=show.purchase(waiting) if waiting else None,
+    )
 
 
 # Arrival ----------------------------------------------------------------------------------------------------

@@ -67,20 +67,37 @@ def claimed_here(arrival_id: str) -> tuple[Arrival | None, list[Arrival]]:
 
     One statement however many claims the browser brought.
     """
-    prefix = _cookie("")
-    brought = {
-        name.removeprefix(prefix): claim for name, claim in request.cookies.items() if name.startswith(prefix)
-    }
+    brought = _brought()
     if arrival_id not in brought:
         return None, []
-    wanted = [arrival_id, *[i for i in brought if i != arrival_id][:_MOST_CLAIMS]]
-    rows = db.session.scalars(sa.select(Arrival).where(Arrival.id.in_(wanted)).order_by(Arrival.created_at))
-    mine = [a for a in rows if hmac.compare_digest(a.claim_hash, hash_of(brought[a.id]))]
+    mine = _mine(brought, [arrival_id, *[i for i in brought if i != arrival_id][:_MOST_CLAIMS]])
     this = next((a for a in mine if a.id == arrival_id), None)
     if this is None:
         return None, []
     older = [a for a in mine if a.token_hash == this.token_hash and a.created_at < this.created_at]
     return this, older
+
+
+def waiting_here() -> Arrival | None:
+    """The newest arrival of this browser whose purchase nobody has claimed yet. No claim costs no statement."""
+    brought = _brought()
+    mine = _mine(brought, list(brought)[:_MOST_CLAIMS]) if brought else []
+    waiting = [a for a in mine if not is_over(a) and a.subscription.billing_account_id is None]
+    return waiting[-1] if waiting else None
+
+
+def _brought() -> dict[str, str]:
+    """Arrival id → claim, as this browser's cookies say."""
+    prefix = _cookie("")
+    return {
+        name.removeprefix(prefix): claim for name, claim in request.cookies.items() if name.startswith(prefix)
+    }
+
+
+def _mine(brought: dict[str, str], wanted: list[str]) -> list[Arrival]:
+    """Those of the wanted arrivals whose claim is right, oldest first."""
+    rows = db.session.scalars(sa.select(Arrival).where(Arrival.id.in_(wanted)).order_by(Arrival.created_at))
+    return [a for a in rows if hmac.compare_digest(a.claim_hash, hash_of(brought[a.id]))]
 
 
 def is_over(arrival: Arrival) -> bool:
