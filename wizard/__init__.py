@@ -16,6 +16,7 @@ from wizard.i18n import init_languages
 from wizard.marketplaces import views as marketplaces_views
 from wizard.marketplaces.aws import AwsMarketplace
 from wizard.sandbox import SandboxSettings, create_sandbox
+from wizard.sandbox.partitions import PARTITIONS
 from wizard.sites.gateway import LocalConsole
 from wizard.verification import codes
 
@@ -84,9 +85,12 @@ def _mount_sandbox(app: Flask, settings: Settings) -> None:
     sandbox = create_sandbox(
         SandboxSettings(
             database=settings.sandbox_database,
-            registration_url=f"{settings.public_url}/marketplaces/aws/landing",
+            registration_urls={p: f"{settings.public_url}/marketplaces/{p}/landing" for p in PARTITIONS},
             wizard_origin=settings.public_url,
-            product_codes=settings.aws_product_codes,
+            product_codes={
+                p: tuple(code + p.removeprefix("aws") for code in settings.aws_product_codes)
+                for p in PARTITIONS
+            },
             stylesheet_url=app.extensions["asset_urls"]["style"],
             script_url=app.extensions["asset_urls"]["script"],
             brand=app.extensions["brand"],
