@@ -16,7 +16,6 @@ from wizard.i18n import init_languages
 from wizard.marketplaces import views as marketplaces_views
 from wizard.marketplaces.aws import AwsMarketplace
 from wizard.sandbox import SandboxSettings, create_sandbox
-from wizard.sandbox.partitions import PARTITIONS
 from wizard.sites.gateway import LocalConsole
 from wizard.verification import codes
 
@@ -34,7 +33,9 @@ def create_app(settings: Settings) -> Flask:
     app.config.from_mapping(_flask_config(settings))
     app.extensions["brand"] = brand
     app.extensions["migrations_path"] = str(MIGRATIONS)
-    app.extensions["marketplaces"] = {"aws": AwsMarketplace(settings)}
+    app.extensions["marketplaces"] = {
+        name: AwsMarketplace(partition) for name, partition in settings.aws_partitions.items()
+    }
     app.extensions["console_gateway"] = LocalConsole()
     logs.init_logs(app, settings)
 
@@ -82,15 +83,13 @@ def create_app(settings: Settings) -> Flask:
 
 def _mount_sandbox(app: Flask, settings: Settings) -> None:
     """The stand-in marketplaces, a separate app that happens to live under the same roof."""
+    on = {name: p for name, p in settings.aws_partitions.items() if p.product_codes}
     sandbox = create_sandbox(
         SandboxSettings(
             database=settings.sandbox_database,
-            registration_urls={p: f"{settings.public_url}/marketplaces/{p}/landing" for p in PARTITIONS},
+            registration_urls={name: f"{settings.public_url}/marketplaces/{name}/landing" for name in on},
             wizard_origin=settings.public_url,
-            product_codes={
-                p: tuple(code + p.removeprefix("aws") for code in settings.aws_product_codes)
-                for p in PARTITIONS
-            },
+            product_codes={name: p.product_codes for name, p in on.items()},
             stylesheet_url=app.extensions["asset_urls"]["style"],
             script_url=app.extensions["asset_urls"]["script"],
             brand=app.extensions["brand"],

@@ -16,7 +16,9 @@ from flask import Flask
 from werkzeug.middleware.dispatcher import DispatcherMiddleware
 from werkzeug.serving import make_server
 
+from config import Settings
 from wizard.brand import load_brand
+from wizard.run import at_sandbox
 from wizard.sandbox import SandboxSettings, create_sandbox
 from wizard.sandbox.partitions import PARTITIONS
 
@@ -52,6 +54,20 @@ def settings(folder: Path, clock: Clock | None = None, **changes: Any) -> Sandbo
         now=clock or Clock(),
     )
     return replace(made, **changes)
+
+
+def in_partition(settings: Settings, name: str = "aws", **changes: Any) -> Settings:
+    """The product's settings with one partition changed."""
+    partitions = dict(settings.aws_partitions)
+    partitions[name] = replace(partitions[name], **changes)
+    return replace(settings, aws_partitions=partitions)
+
+
+def at(settings: Settings, url: str) -> Settings:
+    """The product's settings with every partition's AWS at another sandbox; ``url`` ends in /sandbox."""
+    for name in settings.aws_partitions:
+        settings = in_partition(settings, name, metering_endpoint="", agreement_endpoint="", sts_endpoint="")
+    return at_sandbox(settings, url)
 
 
 def mounted(app: Flask) -> Any:
