@@ -130,13 +130,14 @@ class AwsMarketplace:
             # when they come: one of the two clocks is wrong). The buyer can only try again, and we must look.
             self._alarm("aws_unreachable", "AWS could not be asked", error=str(error)[:300])
             raise OurFault from None
-        purchase = self._purchase(answer)
+        purchase = self.purchase_of(answer)
         if purchase.product_code not in product_codes:
             log.warning("a token of another product", extra={"product_code": purchase.product_code})
             raise WrongProduct
         return purchase
 
-    def _purchase(self, answer: dict[str, Any]) -> Purchase:
+    def purchase_of(self, answer: dict[str, Any]) -> Purchase:
+        """The purchase an answer of ``ResolveCustomer`` speaks of. Raises :class:`OurFault` where it names none."""
         found = {
             "product_code": answer.get("ProductCode", "").strip(),
             "account_id": answer.get("CustomerAWSAccountId", "").strip(),
