@@ -8,10 +8,14 @@ import os
 import re
 import secrets
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import cache
 from pathlib import Path
 from typing import TypeVar
 from urllib.parse import urlsplit
+
+import botocore.session
+from botocore.exceptions import UnknownRegionError
 
 T = TypeVar("T")
 ROOT = Path(__file__).resolve().parent
@@ -20,11 +24,96 @@ ARGON2_SAFE_TIME_COST = 2
 ARGON2_SAFE_MEMORY_KIB = 19 * 1024
 """OWASP's floor for argon2id with p=1 (Password Storage cheat sheet)."""
 
-SANDBOX_PRODUCT_CODES = ("skylark-payg-7f3k2m9q4x",)
+SANDBOX_PRODUCT_CODES = {
+    "aws": ("skylark-payg-7f3k2m9q4x",),
+    "aws-cn": ("skylark-payg-cn-4w9t1r8e6y",),
+    "aws-eusc": ("skylark-payg-eusc-5d2g7h3j1k",),
+}
+"""What the sandbox sells in each partition."""
+
+LICENCE, LEGACY = "licence", "legacy"
 
 
 class SettingsError(Exception):
     """A setting that cannot be used; the message is one sentence for the person who starts the service."""
+
+
+@dataclass(frozen=True)
+class AwsPartition:
+    """One AWS partition, and how one seller account sells in it. Its variables begin with ``prefix``.
+
+    Empty addresses are AWS's own, empty keys are the machine's identity. ``region``: of metering and STS;
+    ``agreement_region``: the one that answers for agreements, "" where the partition has no such service;
+    ``identifiers``: what tells two purchases apart, "licence" (agreement, else licence ARN) or "legacy"
+    (customer identifier and product code); ``manage_url``: where buyers see their subscriptions.
+    """
+
+    name: str
+    prefix: str
+    region: str
+    agreement_region: str
+    identifiers: str
+    manage_url: str
+    product_codes: tuple[str, ...] = ()
+    marketplace_url: str = ""
+    metering_endpoint: str = ""
+    agreement_endpoint: str = ""
+    sts_endpoint: str = ""
+    access_key_id: str = ""
+    secret_access_key: str = field(default="", repr=False)
+    role_arn: str = ""
+    external_id: str = field(default="", repr=False)
+
+    def variable(self, name: str) -> str:
+        return f"{self.prefix}_{name}"
+
+    def check(self) -> None:
+        """What only shows when several variables are seen together. Raises :class:`SettingsError`."""
+        of = self.variable
+        if _partition_of(self.region) != self.name:
+            raise SettingsError(
+                f"{of('MARKETPLACE_REGION')} wants a region of partition {self.name}, and it is {self.region!r}."
+            )
+        if bool(self.access_key_id) != bool(self.secret_access_key):
+            raise SettingsError(
+                f"{of('MARKETPLACE_ACCESS_KEY_ID')} and {of('MARKETPLACE_SECRET_ACCESS_KEY')} want to be set "
+                "together, or neither where the machine has a role of its own."
+            )
+        if self.role_arn and not self.role_arn.startswith(f"arn:{self.name}:"):
+            raise SettingsError(
+                f"{of('MARKETPLACE_ROLE_ARN')} wants a role of partition {self.name}, because no role reaches "
+                f"across partitions, and it is {self.role_arn!r}."
+            )
+        if self.external_id and not self.role_arn:
+            raise SettingsError(
+                f"{of('MARKETPLACE_EXTERNAL_ID')} wants {of('MARKETPLACE_ROLE_ARN')} to be set too: it belongs "
+                "to the role that is taken on."
+            )
+        if self.agreement_endpoint and not self.agreement_region:
+            raise SettingsError(
+                f"{of('MARKETPLACE_AGREEMENT_ENDPOINT')} wants to be left out: partition {self.name} has no "
+                "agreement service."
+            )
+
+
+AWS_PARTITIONS = (
+    AwsPartition(
+        "aws", "AWS", "us-east-1", "us-east-1", LICENCE, "https://aws.amazon.com/marketplace/management"
+    ),
+    AwsPartition(
+        "aws-cn", "AWS_CN", "cn-northwest-1", "", LEGACY, "https://awsmarketplace.amazonaws.cn/marketplace"
+    ),
+    AwsPartition(
+        "aws-eusc",
+        "AWS_EUSC",
+        "eusc-de-east-1",
+        "eusc-de-east-1",
+        LICENCE,
+        "https://console.amazonaws-eusc.eu/",
+    ),
+)
+"""The partitions AWS Marketplace is in, with their defaults (botocore 1.44: ``endpoints.json``, and for the
+agreement service its endpoint rules; China's guideline site names CustomerIdentifier and ProductCode only)."""
 
 
 @dataclass(frozen=True)
@@ -50,12 +139,7 @@ class Settings:
     mail_password: str = field(default="", repr=False)
     mail_sender: str = ""
 
-    aws_product_codes: tuple[str, ...] = ()
-    aws_region: str = "us-east-1"
-    aws_endpoint_url: str = ""
-    aws_access_key_id: str = ""
-    aws_secret_access_key: str = field(default="", repr=False)
-    aws_marketplace_url: str = ""
+    aws_partitions: Mapping[str, AwsPartition] = field(default_factory=dict)
 
     ratelimit_enabled: bool = True
     trusted_proxies: int = 0
@@ -93,15 +177,7 @@ class Settings:
             mail_username=env.get("MAIL_USERNAME", ""),
             mail_password=env.get("MAIL_PASSWORD", ""),
             mail_sender=read.email("MAIL_SENDER", "no-reply@skylark.example" if sandbox else ""),
-            aws_product_codes=read.words("AWS_PRODUCT_CODES", SANDBOX_PRODUCT_CODES if sandbox else ()),
-            aws_region=env.get("AWS_MARKETPLACE_REGION") or "us-east-1",
-            aws_endpoint_url=read.url("AWS_MARKETPLACE_ENDPOINT", ""),
-            aws_access_key_id=env.get("AWS_MARKETPLACE_ACCESS_KEY_ID") or ("sandbox" if sandbox else ""),
-            aws_secret_access_key=env.get("AWS_MARKETPLACE_SECRET_ACCESS_KEY")
-            or ("sandbox" if sandbox else ""),
-            aws_marketplace_url=read.url(
-                "AWS_MARKETPLACE_URL", f"http://localhost:{port}/sandbox/aws/" if sandbox else ""
-            ),
+            aws_partitions={p.name: read.aws_partition(p, sandbox, port) for p in AWS_PARTITIONS},
             ratelimit_enabled=read.flag("RATELIMIT_ENABLED", True),
             trusted_proxies=read.number("TRUSTED_PROXIES", 0, least=0, most=10),
             argon2_time_cost=read.number("ARGON2_TIME_COST", ARGON2_SAFE_TIME_COST, least=1, most=20),
@@ -128,10 +204,14 @@ class Settings:
             )
         if self.mail_use_tls and self.mail_use_ssl:
             raise SettingsError("MAIL_USE_TLS and MAIL_USE_SSL exclude each other: set one of them to 1.")
-        if bool(self.aws_access_key_id) != bool(self.aws_secret_access_key):
+        for partition in self.aws_partitions.values():
+            partition.check()
+        by_machine = [p for p in self.aws_partitions.values() if p.product_codes and not p.access_key_id]
+        if len(by_machine) > 1:
+            names = " or ".join(p.variable("MARKETPLACE_ACCESS_KEY_ID") for p in by_machine)
             raise SettingsError(
-                "AWS_MARKETPLACE_ACCESS_KEY_ID and AWS_MARKETPLACE_SECRET_ACCESS_KEY want to be set together, "
-                "or neither where the machine has a role of its own."
+                f"{names} wants to be set: the machine's own identity is of one partition, and "
+                f"{' and '.join(p.name for p in by_machine)} rely on it."
             )
 
     @property
@@ -141,8 +221,16 @@ class Settings:
     def notices(self) -> list[str]:
         """One clear line for each optional feature that is off, for the log at start."""
         lines = []
-        if not self.aws_product_codes:
-            lines.append("AWS Marketplace is off: AWS_PRODUCT_CODES lists no product.")
+        for p in self.aws_partitions.values():
+            if not p.product_codes:
+                lines.append(
+                    f"AWS Marketplace is off in partition {p.name}: {p.variable('PRODUCT_CODES')} lists no product."
+                )
+            elif not p.marketplace_url:
+                lines.append(
+                    f"Nobody is led to your listing in partition {p.name}: {p.variable('MARKETPLACE_URL')} is not "
+                    "set, so buyers arrive from AWS only."
+                )
         if self.sandbox and urlsplit(self.public_url).hostname not in ("127.0.0.1", "localhost", "::1"):
             lines.append(
                 "The sandbox is on: its mailbox shows every mail to anybody who can reach this server."
@@ -191,8 +279,56 @@ class _Reader:
 
         return self._read(name, default, convert, "a comma-separated list")
 
-    def one_of(self, name: str, values: tuple[str, ...]) -> str:
-        return self._read(name, values[0], lambda raw: values[values.index(raw)], " or ".join(values))
+    def one_of(self, name: str, values: tuple[str, ...], default: str = "") -> str:
+        return self._read(
+            name, default or values[0], lambda raw: values[values.index(raw)], " or ".join(values)
+        )
+
+    def text(self, name: str, default: str, pattern: str, wants: str) -> str:
+        def convert(raw: str) -> str:
+            if not re.fullmatch(pattern, raw):
+                raise ValueError
+            return raw
+
+        return self._read(name, default, convert, wants)
+
+    def aws_partition(self, of: AwsPartition, sandbox: bool, port: int) -> AwsPartition:
+        """A partition's defaults with what its variables say. The sandbox sells in every partition."""
+        codes: tuple[str, ...] = ()
+        if sandbox:
+            stands_in = f"http://localhost:{port}/sandbox/{of.name}/"
+            codes = SANDBOX_PRODUCT_CODES[of.name]
+            of = replace(
+                of,
+                marketplace_url=stands_in,
+                manage_url=f"{stands_in}software",
+                access_key_id="sandbox",
+                secret_access_key="sandbox",
+            )
+
+        def address(name: str, default: str = "") -> str:
+            return self.url(of.variable(f"MARKETPLACE_{name}"), default)
+
+        def word(name: str, default: str, pattern: str = r"\S+", wants: str = "one word") -> str:
+            return self.text(of.variable(f"MARKETPLACE_{name}"), default, pattern, wants)
+
+        return replace(
+            of,
+            product_codes=self.words(of.variable("PRODUCT_CODES"), codes),
+            region=word("REGION", of.region),
+            identifiers=self.one_of(
+                of.variable("MARKETPLACE_IDENTIFIERS"), (LICENCE, LEGACY), of.identifiers
+            ),
+            marketplace_url=address("URL", of.marketplace_url),
+            metering_endpoint=address("ENDPOINT"),
+            agreement_endpoint=address("AGREEMENT_ENDPOINT"),
+            sts_endpoint=address("STS_ENDPOINT"),
+            access_key_id=word("ACCESS_KEY_ID", of.access_key_id),
+            secret_access_key=self._env.get(of.variable("MARKETPLACE_SECRET_ACCESS_KEY"), "").strip()
+            or of.secret_access_key,
+            role_arn=word("ROLE_ARN", "", _ROLE_ARN, "a role such as arn:aws:iam::111122223333:role/seller"),
+            external_id=self._env.get(of.variable("MARKETPLACE_EXTERNAL_ID"), "").strip(),
+        )
 
     def file(self, name: str, default: str) -> str:
         def convert(raw: str) -> str:
@@ -232,6 +368,18 @@ class _Reader:
             return raw
 
         return self._read(name, default, convert, "a sqlite:/// or postgresql:// address")
+
+
+_ROLE_ARN = r"arn:aws[a-z-]*:iam::\d{12}:role/[\w+=,.@/-]+"
+
+
+@cache
+def _partition_of(region: str) -> str | None:
+    """The partition a region belongs to, as botocore knows it; None for a region that cannot be."""
+    try:
+        return str(botocore.session.Session().get_partition_for_region(region))
+    except UnknownRegionError:
+        return None
 
 
 def _address(raw: str) -> str:

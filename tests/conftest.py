@@ -80,6 +80,7 @@ def settings(engine_url: str, mailbox: "Mailbox", marketplace: "LiveSandbox", tm
     argon2 is as cheap as it goes; ``replace(settings, …)`` and ``make_app`` are for a test about something else.
     """
     from config import Settings
+    from wizard.run import at_sandbox
 
     wanted = Settings.from_env(
         {
@@ -89,14 +90,11 @@ def settings(engine_url: str, mailbox: "Mailbox", marketplace: "LiveSandbox", tm
         }
     )
     return replace(
-        wanted,
+        at_sandbox(wanted, marketplace.url),
         database_url=engine_url,
         mail_server="127.0.0.1",
         mail_port=mailbox.port,
         mail_sender="hello@skylark.test",
-        aws_endpoint_url=f"{marketplace.url}/aws/api",
-        aws_access_key_id="anybody",
-        aws_secret_access_key="anything",
         argon2_time_cost=1,
         argon2_memory_kib=8,
     )

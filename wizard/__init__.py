@@ -33,7 +33,9 @@ def create_app(settings: Settings) -> Flask:
     app.config.from_mapping(_flask_config(settings))
     app.extensions["brand"] = brand
     app.extensions["migrations_path"] = str(MIGRATIONS)
-    app.extensions["marketplaces"] = {"aws": AwsMarketplace(settings)}
+    app.extensions["marketplaces"] = {
+        name: AwsMarketplace(partition) for name, partition in settings.aws_partitions.items()
+    }
     app.extensions["console_gateway"] = LocalConsole()
     logs.init_logs(app, settings)
 
@@ -81,12 +83,13 @@ def create_app(settings: Settings) -> Flask:
 
 def _mount_sandbox(app: Flask, settings: Settings) -> None:
     """The stand-in marketplaces, a separate app that happens to live under the same roof."""
+    on = {name: p for name, p in settings.aws_partitions.items() if p.product_codes}
     sandbox = create_sandbox(
         SandboxSettings(
             database=settings.sandbox_database,
-            registration_url=f"{settings.public_url}/marketplaces/aws/landing",
+            registration_urls={name: f"{settings.public_url}/marketplaces/{name}/landing" for name in on},
             wizard_origin=settings.public_url,
-            product_codes=settings.aws_product_codes,
+            product_codes={name: p.product_codes for name, p in on.items()},
             stylesheet_url=app.extensions["asset_urls"]["style"],
             script_url=app.extensions["asset_urls"]["script"],
             brand=app.extensions["brand"],

@@ -101,20 +101,15 @@ class _Helpers:
 
     def __init__(self, settings: Settings) -> None:
         self._mailbox: Mailbox | None = None
-        self._listener: socket.socket | None = None
         if not settings.mail_server:
             self._mailbox = start_mailbox(settings.sandbox_database)
             settings = replace(settings, mail_server=self._mailbox.host, mail_port=self._mailbox.port)
-        if not settings.aws_endpoint_url:
-            self._listener = socket.create_server(("127.0.0.1", 0), backlog=256)
-            port = self._listener.getsockname()[1]
-            settings = replace(settings, aws_endpoint_url=f"http://127.0.0.1:{port}/sandbox/aws/api")
-        self.settings = settings
+        self._listener = socket.create_server(("127.0.0.1", 0), backlog=256)
+        port = self._listener.getsockname()[1]
+        self.settings = at_sandbox(settings, f"http://127.0.0.1:{port}/sandbox")
 
     def serve_api(self, sandbox: Flask) -> None:
         """Answer the wizard's AWS calls, in threads of their own."""
-        if self._listener is None:
-            return
         mounted = DispatcherMiddleware(NotFound(), {"/sandbox": sandbox})
         api = create_server(
             mounted, sockets=[self._listener], threads=THREADS, connection_limit=1000, ident=None
@@ -124,6 +119,23 @@ class _Helpers:
     def stop(self) -> None:
         if self._mailbox:
             self._mailbox.stop()
+
+
+def at_sandbox(settings: Settings, url: str) -> Settings:
+    """These settings with AWS's services, in every partition that names no address of its own, at a sandbox.
+
+    ``url`` ends in /sandbox. One address serves all partitions: a call's signature says which it means.
+    """
+    partitions = {
+        name: replace(
+            p,
+            metering_endpoint=p.metering_endpoint or f"{url}/aws/api",
+            agreement_endpoint=p.agreement_endpoint or (f"{url}/aws/api" if p.agreement_region else ""),
+            sts_endpoint=p.sts_endpoint or f"{url}/aws/sts",
+        )
+        for name, p in settings.aws_partitions.items()
+    }
+    return replace(settings, aws_partitions=partitions)
 
 
 def _print_doors(settings: Settings) -> None:

@@ -27,6 +27,7 @@ NOBODY = {
     "arrival_id": "nobodys",
     "public_id": "wksp_0",
     "key": "basic",
+    "marketplace": "aws-cn",
     "name": "resend",
 }
 

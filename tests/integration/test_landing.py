@@ -14,7 +14,7 @@ from tests.support.client import Client
 from tests.support.factories import alerts_in, recorded, rows_of, text_of
 from tests.support.mailbox import Mailbox
 from tests.support.page import Page
-from tests.support.sandbox import PRODUCT, SECOND_PRODUCT, LiveSandbox, live_sandbox
+from tests.support.sandbox import PRODUCT, SECOND_PRODUCT, LiveSandbox, at, in_partition, live_sandbox
 from tests.support.walk import LANDING, TOKEN, Walk, walk_in
 from wizard import clock
 
@@ -46,7 +46,7 @@ def admits_our_fault(page: Page) -> None:
 @pytest.mark.engines("sqlite")
 def test_a_link_that_proves_nothing_leads_to_a_new_one_in_four_steps(walk: Walk) -> None:
     expired = walk.marketplace.buy(fault="expired")["token"]
-    listing = walk.client.app.extensions["marketplaces"]["aws"].listing.url
+    listing = walk.client.app.extensions["marketplaces"]["aws"].manage_url
     before = rows_of(walk.client.app)
     for data, heading in (
         ({TOKEN: expired}, "This link from AWS has expired"),
@@ -80,7 +80,7 @@ def test_opening_the_landing_address_says_how_to_get_there(walk: Walk) -> None:
 def test_a_purchase_of_a_product_that_is_not_listed_here_is_told_so(
     make_app: MakeApp, settings: Settings, mailbox: Mailbox, marketplace: LiveSandbox
 ) -> None:
-    app = make_app(replace(settings, aws_product_codes=(PRODUCT, SECOND_PRODUCT)))
+    app = make_app(in_partition(settings, product_codes=(PRODUCT, SECOND_PRODUCT)))
     for code in (PRODUCT, SECOND_PRODUCT):
         walk = walk_in(app, mailbox, marketplace)
         assert walk.land(productCode=code).page.h1 == CHOICE
@@ -119,7 +119,7 @@ def test_an_aws_that_cannot_be_reached_is_our_trouble_not_the_buyers(
 ) -> None:
     with live_sandbox(tmp_path / "aws") as gone:
         token = gone.buy()["token"]
-        app = make_app(replace(settings, aws_endpoint_url=f"{gone.url}/aws/api"))
+        app = make_app(at(settings, gone.url))
     with recorded() as log:
         page = land(Client(app), token)
     admits_our_fault(page)
@@ -131,7 +131,7 @@ def test_an_aws_that_cannot_be_reached_is_our_trouble_not_the_buyers(
 def test_a_buyer_of_an_installation_that_lists_no_product_is_not_blamed(
     make_app: MakeApp, settings: Settings, marketplace: LiveSandbox
 ) -> None:
-    app = make_app(replace(settings, sandbox=False, aws_product_codes=()))
+    app = make_app(replace(in_partition(settings, product_codes=()), sandbox=False))
     with recorded() as log:
         page = land(Client(app), marketplace.buy()["token"])
     admits_our_fault(page)
@@ -185,7 +185,7 @@ def test_a_token_brought_twice_is_asked_once_and_returns_to_where_it_was(
     make_app: MakeApp, settings: Settings, mailbox: Mailbox, tmp_path: Path
 ) -> None:
     with live_sandbox(tmp_path / "aws") as aws:
-        app = make_app(replace(settings, aws_endpoint_url=f"{aws.url}/aws/api"))
+        app = make_app(at(settings, aws.url))
         waiting, going_on = walk_in(app, mailbox, aws).land(), walk_in(app, mailbox, aws).to_code()
     # From here on AWS cannot be asked any more.
     first = waiting.page

@@ -54,7 +54,9 @@ def test_a_purchase_needs_no_wishes_at_all(live: LiveSandbox) -> None:
         "agreementId",
         "licenseArn",
         "customerIdentifier",
+        "partition",
     }
+    assert bought["partition"] == "aws"
     assert re.fullmatch(r"[1-9][0-9]{11}", bought["customerAWSAccountId"])
     assert bought["productCode"] == PRODUCT
 

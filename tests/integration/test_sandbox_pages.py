@@ -102,8 +102,11 @@ def test_only_the_set_up_page_may_post_to_the_wizard_and_says_where_from(buyer: 
 def test_a_registration_url_elsewhere_is_allowed_beside_the_wizard(its_settings: SandboxSettings) -> None:
     from dataclasses import replace
 
-    elsewhere = replace(its_settings, registration_url="https://join.example.com/aws?x=1")
-    assert elsewhere.form_origins == ("https://join.example.com", WIZARD)
+    elsewhere = replace(
+        its_settings,
+        registration_urls=its_settings.registration_urls | {"aws": "https://join.example.com/aws?x=1"},
+    )
+    assert elsewhere.form_origins("aws") == ("https://join.example.com", WIZARD)
 
 
 def test_the_token_is_in_no_address_and_no_cookie(buyer: Buyer) -> None:
@@ -189,7 +192,7 @@ def test_a_legacy_purchase_posts_no_agreement(buyer: Buyer, app: Flask) -> None:
 
 def test_several_listings_are_a_choice_and_one_is_none(tmp_path: Path, buyer: Buyer) -> None:
     assert "product_code" not in buyer.get("/aws/").form("Continue Subscription").fields
-    app = create_sandbox(settings(tmp_path, product_codes=[PRODUCT, SECOND_PRODUCT]))
+    app = create_sandbox(settings(tmp_path, product_codes={"aws": [PRODUCT, SECOND_PRODUCT]}))
     ready = bought(Buyer(app), product_code=SECOND_PRODUCT)
     assert resolved(app, token_of(ready))[1]["ProductCode"] == SECOND_PRODUCT
 
@@ -342,7 +345,13 @@ def test_every_sentence_of_the_sandbox_has_a_translation() -> None:
 
 
 def test_settings_that_cannot_work_are_refused_in_words(tmp_path: Path) -> None:
-    for change in ({"product_codes": ()}, {"registration_url": "join.example.com"}):
+    for change in (
+        {"product_codes": {}},
+        {"product_codes": {"aws": ()}},
+        {"product_codes": {"aws-moon": ("p",)}},
+        {"registration_urls": {"aws": "join.example.com"}},
+        {"registration_urls": {"aws": LANDING}},
+    ):
         with pytest.raises(ValueError, match=next(iter(change))):
             settings(tmp_path, **change)
     with pytest.raises(ValueError, match="database file"):

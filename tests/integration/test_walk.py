@@ -66,11 +66,15 @@ def test_each_mail_goes_out_once(walk: Walk) -> None:
     assert "code" in subjects[2]
 
 
-@pytest.mark.parametrize("style", ["licence", "legacy", "legacy_minimal"])
-def test_every_style_of_purchase_arrives(walk: Walk, style: str) -> None:
+@pytest.mark.parametrize(
+    ("style", "named"), [("licence", "account"), ("legacy", "account"), ("legacy_minimal", "customer")]
+)
+def test_every_style_of_purchase_arrives_and_is_named_for_what_is_known(
+    walk: Walk, style: str, named: str
+) -> None:
     walk.land(style=style).say_new()
     assert walk.page.h1 == "Basic information"
-    assert "AWS account" in walk.page.text
+    assert f"AWS {named}" in walk.page.text
 
 
 def test_leaving_and_coming_back_on_another_device_continues_where_it_stopped(walk: Walk) -> None:

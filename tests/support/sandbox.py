@@ -16,12 +16,17 @@ from flask import Flask
 from werkzeug.middleware.dispatcher import DispatcherMiddleware
 from werkzeug.serving import make_server
 
+from config import Settings
 from wizard.brand import load_brand
+from wizard.run import at_sandbox
 from wizard.sandbox import SandboxSettings, create_sandbox
+from wizard.sandbox.partitions import PARTITIONS
 
 ROOT = Path(__file__).resolve().parents[2]
 PRODUCT = "skylark-payg-7f3k2m9q4x"
 SECOND_PRODUCT = "skylark-annual-2b8n5v1c6z"
+CHINA_PRODUCT = "skylark-payg-cn-4w9t1r8e6y"
+SOVEREIGN_PRODUCT = "skylark-payg-eusc-5d2g7h3j1k"
 WIZARD = "http://127.0.0.1:5000"
 LANDING = f"{WIZARD}/marketplaces/aws/landing"
 
@@ -40,15 +45,29 @@ def settings(folder: Path, clock: Clock | None = None, **changes: Any) -> Sandbo
     """Settings for a sandbox whose database is in a folder of the test's own."""
     made = SandboxSettings(
         database=str(folder / "sandbox.db"),
-        registration_url=LANDING,
+        registration_urls={name: f"{WIZARD}/marketplaces/{name}/landing" for name in PARTITIONS},
         wizard_origin=WIZARD,
-        product_codes=(PRODUCT,),
+        product_codes={"aws": (PRODUCT,), "aws-cn": (CHINA_PRODUCT,), "aws-eusc": (SOVEREIGN_PRODUCT,)},
         stylesheet_url="/static/style.css",
         script_url="/static/script.js",
         brand=load_brand(ROOT / "brand.toml"),
         now=clock or Clock(),
     )
     return replace(made, **changes)
+
+
+def in_partition(settings: Settings, name: str = "aws", **changes: Any) -> Settings:
+    """The product's settings with one partition changed."""
+    partitions = dict(settings.aws_partitions)
+    partitions[name] = replace(partitions[name], **changes)
+    return replace(settings, aws_partitions=partitions)
+
+
+def at(settings: Settings, url: str) -> Settings:
+    """The product's settings with every partition's AWS at another sandbox; ``url`` ends in /sandbox."""
+    for name in settings.aws_partitions:
+        settings = in_partition(settings, name, metering_endpoint="", agreement_endpoint="", sts_endpoint="")
+    return at_sandbox(settings, url)
 
 
 def mounted(app: Flask) -> Any:
@@ -68,24 +87,30 @@ class LiveSandbox:
     url: str
     settings: SandboxSettings
     clock: Clock
-    _clients: dict[str, Any] = field(default_factory=dict)
+    _clients: dict[tuple[str, str, str], Any] = field(default_factory=dict)
 
-    def aws(self, service: str) -> Any:
-        """A boto3 client of a service, as any seller would have it, that asks once and never again."""
-        if service not in self._clients:
-            self._clients[service] = boto3.client(
+    def aws(self, service: str, partition: str = "aws", credentials: dict[str, Any] | None = None) -> Any:
+        """A boto3 client of a service, as any seller would have it, that asks once and never again.
+
+        ``credentials``: as AssumeRole gave them; anybody's when not given.
+        """
+        given = credentials or {"AccessKeyId": "anybody", "SecretAccessKey": "anything"}
+        key = (service, partition, given["AccessKeyId"])
+        if key not in self._clients:
+            self._clients[key] = boto3.client(
                 service,
-                region_name="us-east-1",
-                endpoint_url=f"{self.url}/aws/api",
-                aws_access_key_id="anybody",
-                aws_secret_access_key="anything",
+                region_name=PARTITIONS[partition].region,
+                endpoint_url=f"{self.url}/aws/{'sts' if service == 'sts' else 'api'}",
+                aws_access_key_id=given["AccessKeyId"],
+                aws_secret_access_key=given["SecretAccessKey"],
+                aws_session_token=given.get("SessionToken"),
                 config=Config(retries={"total_max_attempts": 1, "mode": "standard"}, max_pool_connections=64),
             )
-        return self._clients[service]
+        return self._clients[key]
 
-    def resolve(self, token: str) -> dict[str, Any]:
+    def resolve(self, token: str, partition: str = "aws") -> dict[str, Any]:
         """What ResolveCustomer says of a token, without the envelope; raises what boto3 raises."""
-        answer = dict(self.aws("meteringmarketplace").resolve_customer(RegistrationToken=token))
+        answer = dict(self.aws("meteringmarketplace", partition).resolve_customer(RegistrationToken=token))
         answer.pop("ResponseMetadata")
         return answer
 

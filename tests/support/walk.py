@@ -20,6 +20,7 @@ from tests.support.sandbox import LiveSandbox
 from wizard.worker import run_once
 
 LANDING = "/marketplaces/aws/landing"
+LANDINGS = {name: f"/marketplaces/{name}/landing" for name in ("aws", "aws-cn", "aws-eusc")}
 TOKEN = "x-amzn-marketplace-token"
 
 
@@ -49,7 +50,8 @@ class Walk:
     def land(self, **wish: Any) -> "Walk":
         """Buy at the marketplace and land with the token, as a browser does: cross-site, then redirected."""
         self.bought = self.bought or self.marketplace.buy(**wish)
-        answer = self.client.post(LANDING, {TOKEN: self.bought["token"]}, cross_site=True)
+        landing = LANDINGS[self.bought.get("partition", "aws")]
+        answer = self.client.post(landing, {TOKEN: self.bought["token"]}, cross_site=True)
         self.page = self.client.get(answer.location, follow=True) if answer.location else answer
         return self
 

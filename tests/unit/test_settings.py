@@ -14,6 +14,7 @@ from config import (
 )
 
 KEY = "k" * 40
+PREFIXES = ("AWS", "AWS_CN", "AWS_EUSC")
 
 
 @pytest.fixture
@@ -60,6 +61,12 @@ WRONG = [
     ("AWS_PRODUCT_CODES", ","),
     ("AWS_MARKETPLACE_ENDPOINT", "metering.us-east-1.amazonaws.com"),
     ("AWS_MARKETPLACE_URL", "aws"),
+    ("AWS_CN_PRODUCT_CODES", ","),
+    ("AWS_CN_MARKETPLACE_STS_ENDPOINT", "sts"),
+    ("AWS_CN_MARKETPLACE_IDENTIFIERS", "customers"),
+    ("AWS_EUSC_MARKETPLACE_AGREEMENT_ENDPOINT", "agreements"),
+    ("AWS_EUSC_MARKETPLACE_ROLE_ARN", "seller"),
+    ("AWS_EUSC_MARKETPLACE_ROLE_ARN", "arn:aws-eusc:iam::1:role/seller"),
     ("RATELIMIT_ENABLED", "on"),
     ("TRUSTED_PROXIES", "-1"),
     ("TRUSTED_PROXIES", "*"),
@@ -96,7 +103,31 @@ def test_a_wrong_value_is_one_sentence_with_the_variable_and_the_value(
             ["MAIL_USE_TLS", "MAIL_USE_SSL"],
         ),
         ({"AWS_MARKETPLACE_ACCESS_KEY_ID": "AKIA"}, ["AWS_MARKETPLACE_SECRET_ACCESS_KEY"]),
-        ({"AWS_MARKETPLACE_SECRET_ACCESS_KEY": "s3cret"}, ["AWS_MARKETPLACE_ACCESS_KEY_ID"]),
+        ({"AWS_CN_MARKETPLACE_SECRET_ACCESS_KEY": "s3cret"}, ["AWS_CN_MARKETPLACE_ACCESS_KEY_ID"]),
+        (
+            {"AWS_EUSC_MARKETPLACE_EXTERNAL_ID": "from-the-seller"},
+            ["AWS_EUSC_MARKETPLACE_EXTERNAL_ID", "AWS_EUSC_MARKETPLACE_ROLE_ARN"],
+        ),
+        (
+            {"AWS_CN_MARKETPLACE_ROLE_ARN": "arn:aws:iam::111122223333:role/seller"},
+            ["AWS_CN_MARKETPLACE_ROLE_ARN", "aws-cn", "arn:aws:iam::111122223333:role/seller"],
+        ),
+        (
+            {"AWS_MARKETPLACE_ROLE_ARN": "arn:aws-eusc:iam::111122223333:role/seller"},
+            ["AWS_MARKETPLACE_ROLE_ARN", "partition aws,"],
+        ),
+        ({"AWS_MARKETPLACE_REGION": "cn-northwest-1"}, ["AWS_MARKETPLACE_REGION", "cn-northwest-1"]),
+        ({"AWS_MARKETPLACE_REGION": "us-gov-west-1"}, ["AWS_MARKETPLACE_REGION", "us-gov-west-1"]),
+        ({"AWS_CN_MARKETPLACE_REGION": "us-east-1"}, ["AWS_CN_MARKETPLACE_REGION", "aws-cn"]),
+        ({"AWS_EUSC_MARKETPLACE_REGION": "nowhere"}, ["AWS_EUSC_MARKETPLACE_REGION", "nowhere"]),
+        (
+            {"AWS_CN_MARKETPLACE_AGREEMENT_ENDPOINT": "https://agreements.example"},
+            ["AWS_CN_MARKETPLACE_AGREEMENT_ENDPOINT", "left out"],
+        ),
+        (
+            {"AWS_PRODUCT_CODES": "one", "AWS_CN_PRODUCT_CODES": "two"},
+            ["AWS_MARKETPLACE_ACCESS_KEY_ID", "AWS_CN_MARKETPLACE_ACCESS_KEY_ID", "aws and aws-cn"],
+        ),
     ],
     ids=str,
 )
@@ -116,6 +147,7 @@ def test_what_does_not_fit_together_is_one_sentence_that_names_it(
         {"DATABASE_URL": "mysql://wizard:hunter2@db.example.com/wizard"},
         {"MAIL_USE_TLS": "1", "MAIL_USE_SSL": "1", "MAIL_PASSWORD": "hunter2"},
         {"AWS_MARKETPLACE_SECRET_ACCESS_KEY": "hunter2"},
+        {"AWS_CN_MARKETPLACE_EXTERNAL_ID": "hunter2"},
     ],
     ids=lambda env: next(iter(env)),
 )
@@ -132,10 +164,12 @@ def test_settings_shown_in_a_log_show_no_secret(plain: dict[str, str]) -> None:
                 "MAIL_PASSWORD": "hunter3",
                 "AWS_MARKETPLACE_ACCESS_KEY_ID": "AKIA",
                 "AWS_MARKETPLACE_SECRET_ACCESS_KEY": "hunter4",
+                "AWS_CN_MARKETPLACE_ROLE_ARN": "arn:aws-cn:iam::111122223333:role/seller",
+                "AWS_CN_MARKETPLACE_EXTERNAL_ID": "hunter5",
             }
         )
     )
-    assert not [secret for secret in (KEY, "hunter2", "hunter3", "hunter4") if secret in shown]
+    assert not [secret for secret in (KEY, "hunter2", "hunter3", "hunter4", "hunter5") if secret in shown]
 
 
 # What is right -----------------------------------------------------------------------------------------------
@@ -145,9 +179,7 @@ def test_a_company_that_sets_a_key_gets_safe_defaults(plain: dict[str, str], tmp
     settings = Settings.from_env(plain)
     assert settings.database_url == f"sqlite:///{tmp_path / 'wizard.db'}"
     assert settings.public_url == "http://127.0.0.1:5000"
-    assert (settings.sandbox, settings.sandbox_origin, settings.aws_marketplace_url) == (False, "", "")
-    assert (settings.aws_product_codes, settings.aws_access_key_id) == ((), "")
-    assert settings.aws_region == "us-east-1"
+    assert (settings.sandbox, settings.sandbox_origin) == (False, "")
     assert settings.ratelimit_enabled
     assert settings.trusted_proxies == 0
     assert (settings.argon2_time_cost, settings.argon2_memory_kib) == (
@@ -163,11 +195,18 @@ def test_argon2_is_never_weaker_than_owasps_floor() -> None:
 
 
 def test_what_is_off_is_said_in_one_line_each(plain: dict[str, str], sandbox: dict[str, str]) -> None:
-    aws, mail = Settings.from_env(plain).notices()
-    assert "AWS_PRODUCT_CODES" in aws
+    *partitions, mail = Settings.from_env(plain).notices()
+    for variable, line in zip(("AWS_", "AWS_CN_", "AWS_EUSC_"), partitions, strict=True):
+        assert f"{variable}PRODUCT_CODES" in line
     assert "MAIL_SERVER" in mail
-    on = {"AWS_PRODUCT_CODES": "a", "MAIL_SERVER": "smtp.example.com", "MAIL_SENDER": "hello@example.com"}
-    assert Settings.from_env(plain | on).notices() == []
+    codes = {f"{prefix}_PRODUCT_CODES": "a" for prefix in PREFIXES}
+    keys = {f"{prefix}_MARKETPLACE_ACCESS_KEY_ID": "AKIA" for prefix in PREFIXES}
+    keys |= {f"{prefix}_MARKETPLACE_SECRET_ACCESS_KEY": "s3cret" for prefix in PREFIXES}
+    on = codes | keys | {"MAIL_SERVER": "smtp.example.com", "MAIL_SENDER": "hello@example.com"}
+    unlisted = Settings.from_env(plain | on).notices()
+    assert ["_MARKETPLACE_URL" in line for line in unlisted] == [True] * 3
+    listings = {f"{prefix}_MARKETPLACE_URL": "https://market.example/p" for prefix in PREFIXES}
+    assert Settings.from_env(plain | on | listings).notices() == []
 
 
 @pytest.mark.parametrize(
@@ -177,7 +216,9 @@ def test_what_is_off_is_said_in_one_line_each(plain: dict[str, str], sandbox: di
 def test_product_codes_are_a_list_with_commas(
     plain: dict[str, str], value: str, codes: tuple[str, ...]
 ) -> None:
-    assert Settings.from_env(plain | {"AWS_PRODUCT_CODES": value}).aws_product_codes == codes
+    assert (
+        Settings.from_env(plain | {"AWS_PRODUCT_CODES": value}).aws_partitions["aws"].product_codes == codes
+    )
 
 
 @pytest.mark.parametrize(
@@ -219,6 +260,47 @@ def test_a_flag_is_one_or_nought(plain: dict[str, str], value: str, flag: bool) 
     assert Settings.from_env(plain | {"RATELIMIT_ENABLED": value}).ratelimit_enabled is flag
 
 
+@pytest.mark.parametrize(
+    ("name", "prefix", "region", "identifiers"),
+    [
+        ("aws", "AWS", "us-east-1", "licence"),
+        ("aws-cn", "AWS_CN", "cn-northwest-1", "legacy"),
+        ("aws-eusc", "AWS_EUSC", "eusc-de-east-1", "licence"),
+    ],
+)
+def test_each_partition_of_aws_has_defaults_and_variables_of_its_own(
+    plain: dict[str, str], name: str, prefix: str, region: str, identifiers: str
+) -> None:
+    off = Settings.from_env(plain).aws_partitions[name]
+    assert (off.product_codes, off.region, off.identifiers) == ((), region, identifiers)
+    assert (off.access_key_id, off.role_arn, off.external_id, off.marketplace_url) == ("", "", "", "")
+    others = {"licence": "legacy", "legacy": "licence"}
+    given = {
+        "PRODUCT_CODES": "one,two",
+        "MARKETPLACE_URL": "https://market.example/listing",
+        "MARKETPLACE_ENDPOINT": "https://metering.example",
+        "MARKETPLACE_STS_ENDPOINT": "https://sts.example",
+        "MARKETPLACE_ACCESS_KEY_ID": "AKIA",
+        "MARKETPLACE_SECRET_ACCESS_KEY": "s3cret",
+        "MARKETPLACE_ROLE_ARN": f"arn:{name}:iam::111122223333:role/path/seller",
+        "MARKETPLACE_EXTERNAL_ID": "from-the-seller",
+        "MARKETPLACE_IDENTIFIERS": others[identifiers],
+    }
+    settings = Settings.from_env(plain | {f"{prefix}_{variable}": value for variable, value in given.items()})
+    on = settings.aws_partitions[name]
+    assert (on.product_codes, on.marketplace_url) == (("one", "two"), "https://market.example/listing")
+    assert (on.metering_endpoint, on.sts_endpoint) == ("https://metering.example", "https://sts.example")
+    assert (on.access_key_id, on.secret_access_key) == ("AKIA", "s3cret")
+    assert (on.role_arn, on.external_id) == (given["MARKETPLACE_ROLE_ARN"], "from-the-seller")
+    assert on.identifiers == others[identifiers]
+    assert [p.name for p in settings.aws_partitions.values() if p.product_codes] == [name]
+
+
+def test_a_region_of_the_same_partition_will_do(plain: dict[str, str]) -> None:
+    settings = Settings.from_env(plain | {"AWS_MARKETPLACE_REGION": "eu-central-1"})
+    assert settings.aws_partitions["aws"].region == "eu-central-1"
+
+
 # The sandbox -------------------------------------------------------------------------------------------------
 
 
@@ -226,11 +308,15 @@ def test_the_sandbox_needs_nothing_set(sandbox: dict[str, str]) -> None:
     settings = Settings.from_env(sandbox | {"PORT": "5123"})
     assert settings.public_url == "http://127.0.0.1:5123"
     assert settings.sandbox_origin == "http://localhost:5123"
-    assert settings.aws_marketplace_url.startswith("http://localhost:5123/sandbox/")
-    assert settings.aws_product_codes == SANDBOX_PRODUCT_CODES
     assert settings.mail_sender
-    assert settings.aws_access_key_id
-    assert settings.aws_secret_access_key
+    assert list(settings.aws_partitions) == ["aws", "aws-cn", "aws-eusc"]
+    for name, partition in settings.aws_partitions.items():
+        assert partition.marketplace_url == f"http://localhost:5123/sandbox/{name}/"
+        assert partition.manage_url.startswith(partition.marketplace_url)
+        assert partition.product_codes == SANDBOX_PRODUCT_CODES[name]
+        assert partition.access_key_id
+        assert partition.secret_access_key
+        assert not partition.role_arn
 
 
 def test_the_sandbox_keeps_the_key_it_made_for_itself(sandbox: dict[str, str], tmp_path: Path) -> None:
@@ -253,5 +339,6 @@ def test_only_the_sandbox_allows_what_would_be_weak(sandbox: dict[str, str], pla
 def test_the_sandbox_takes_values_of_ones_own_too(sandbox: dict[str, str]) -> None:
     own = {"AWS_PRODUCT_CODES": "mine", "SANDBOX_ORIGIN": "http://market.test:5000", "SECRET_KEY": KEY}
     settings = Settings.from_env(sandbox | own)
-    assert (settings.aws_product_codes, settings.sandbox_origin) == (("mine",), "http://market.test:5000")
+    assert settings.sandbox_origin == "http://market.test:5000"
+    assert settings.aws_partitions["aws"].product_codes == ("mine",)
     assert settings.secret_key == KEY

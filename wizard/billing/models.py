@@ -17,7 +17,12 @@ ACTIVE = "active"
 
 
 class CloudAccount(Base):
-    """A buyer's account at a cloud. Not scoped to a site. ``account_id`` is the cloud's own number for it."""
+    """A buyer's account at a cloud. Not scoped to a site.
+
+    ``partition`` is the separate part of the cloud it is in ("aws", "aws-cn", "aws-eusc"), and names the
+    marketplace here. ``account_id`` is the cloud's own number for it; where the marketplace gave none, the
+    identifier by which the marketplace knows the buyer.
+    """
 
     __tablename__ = "cloud_accounts"
     __table_args__ = (UniqueConstraint("provider", "partition", "account_id"),)

@@ -17,27 +17,19 @@ class SubscriptionTaken(Exception):
 class Purchase:
     """What a marketplace proved about one purchase. Empty texts where it said nothing.
 
-    AWS: ``agreement_id`` and ``license_arn`` for listings since 2026, ``customer_identifier`` for older
+    ``identity`` is the purchase's own key, which its marketplace's module makes of the strongest identifier
+    there. AWS: ``agreement_id`` and ``license_arn`` for listings since 2026, ``customer_identifier`` for older
     ones and for China, where even ``account_id`` may be missing (ResolveCustomer, API 2016-01-14).
     """
 
     provider: str
     partition: str
+    identity: str
     product_code: str
     account_id: str = ""
     agreement_id: str = ""
     license_arn: str = ""
     customer_identifier: str = ""
-
-    @property
-    def identity(self) -> str:
-        """The purchase's own key, from the strongest identifier given."""
-        where = f"{self.provider}:{self.partition}"
-        if self.agreement_id:
-            return f"{where}:agreement:{self.agreement_id}"
-        if self.license_arn:
-            return f"{where}:license:{self.license_arn}"
-        return f"{where}:customer:{self.product_code}:{self.customer_identifier or self.account_id}"
 
 
 def record(purchase: Purchase) -> Subscription:

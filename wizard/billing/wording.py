@@ -1,19 +1,25 @@
 """How the domain's things are named to people."""
 
+import re
+
+from flask import current_app
 from flask_babel import force_locale
 from flask_babel import gettext as _
 
-from wizard.billing.models import ALIBABA, AWS, CloudAccount, Workspace
+from wizard.billing.models import CloudAccount, Workspace
 from wizard.wording import account_number
 
 
-def cloud_account_kind(provider: str) -> str:
-    return {AWS: _("AWS account"), ALIBABA: _("Alibaba Cloud account")}[provider]
+def cloud_account_kind(account: CloudAccount) -> str:
+    """ "AWS account", in the words of its marketplace. It is a "customer" where only the marketplace's own
+    identifier is known: a cloud's account number is made of digits, and such an identifier is not."""
+    words = current_app.extensions["marketplaces"][account.partition].words
+    return str(words.account if re.fullmatch(r"\d+", account.account_id) else words.customer)
 
 
 def cloud_account_name(account: CloudAccount) -> str:
     """ "AWS account 7828 5828 5006" """
-    return f"{cloud_account_kind(account.provider)} {account_number(account.account_id)}"
+    return f"{cloud_account_kind(account)} {account_number(account.account_id)}"
 
 
 def payer_of(workspace: Workspace, locale: str | None = None) -> str:

@@ -13,8 +13,9 @@ from wizard.sites import directory
 
 @dataclass(frozen=True)
 class Lead:
-    """One of: a ``problem`` to explain, an older ``arrival`` to return to, a ``journey`` to go on with
-    (``to_confirm`` when it waits for this purchase), or none of them: ask which way to go.
+    """One of: a ``problem`` to explain (with its ``arrival``, if it is this browser's), an ``older`` arrival to
+    return to, a ``journey`` to go on with (``to_confirm`` when it waits for this purchase), or none of them: ask
+    which way to go.
     """
 
     problem: str | None = None
@@ -33,12 +34,12 @@ def lead_of(arrival_id: str, signed_in: Callable[[], int | None]) -> Lead:
     if journey is not None and not journeys.is_over(journey):
         if journey.subscription_id == arrival.subscription_id:
             return Lead(journey=journey, arrival=arrival)
-        if journey.awaits == arrival.marketplace and journey.workspace_id is None:
+        if journey.awaits == arrival.subscription.provider and journey.workspace_id is None:
             return Lead(journey=journey, to_confirm=True, arrival=arrival)
     if arrivals.is_over(arrival):
-        return Lead(problem="gone")
+        return Lead(problem="gone", arrival=arrival)
     if arrival.subscription.billing_account_id is not None:
-        return Lead(problem="bound")
+        return Lead(problem="bound", arrival=arrival)
     if older:
         return Lead(older=older[0], arrival=arrival)
     return Lead(arrival=arrival)

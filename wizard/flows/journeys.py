@@ -30,6 +30,7 @@ _LETTERS = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 _SHAPE = re.compile("[A-Z]{2}-[0-9A-Z]{4}-[0-9A-Z]{4}")
 
 _WITH_FACTS = (
+    joinedload(Journey.arrival).lazyload(Arrival.subscription),  # Its own is asked for, below.
     joinedload(Journey.subscription),
     joinedload(Journey.console_account),
     joinedload(Journey.billing_account),

@@ -13,6 +13,7 @@ from flask_babel import gettext as _
 from wizard.billing.models import ACTIVE, CloudAccount, Subscription, Workspace
 from wizard.billing.wording import cloud_account_kind
 from wizard.flows.models import Journey
+from wizard.marketplaces import protocol as marketplaces
 from wizard.sites import directory
 from wizard.wording import NBSP, account_number
 
@@ -53,10 +54,11 @@ def product_title() -> str:
 
 def of_purchase(account: CloudAccount) -> Line:
     """The line of a buyer who has just arrived: one thing exists, the rest depends on the next answer."""
+    cloud = marketplaces.of_account(account).words.cloud
     return _join(
         _cloud(account),
         Node("billing", "later", _("Billing Center account"), (_("Your answer decides this"),)),
-        Node("workspace", "later", _("Workspaces"), (_("None paid by AWS yet"),)),
+        Node("workspace", "later", _("Workspaces"), (_("None paid by %(cloud)s yet", cloud=cloud),)),
     )
 
 
@@ -66,9 +68,9 @@ def of_journey(journey: Journey, step: str, brought: Subscription | None = None)
     if subscription := journey.subscription or brought:
         nodes.insert(0, _cloud(subscription.cloud_account))
     elif journey.awaits is not None:
-        nodes.insert(
-            0, Node("cloud", "later", cloud_account_kind(journey.awaits), (_("After you subscribe"),))
-        )
+        first = next(iter(marketplaces.listed(journey.awaits)), None)
+        title = str(first.words.account) if first else _("Cloud account")
+        nodes.insert(0, Node("cloud", "later", title, (_("After you subscribe"),)))
     return _join(*nodes)
 
 
@@ -95,7 +97,7 @@ def _exists(workspace: Workspace) -> Node:
 
 def _cloud(account: CloudAccount) -> Node:
     details = (account_number(account.account_id), product_title())
-    return Node("cloud", "exists", cloud_account_kind(account.provider), details)
+    return Node("cloud", "exists", cloud_account_kind(account), details)
 
 
 def _billing(journey: Journey, step: str) -> Node:

@@ -9,6 +9,7 @@ from sqlalchemy.orm import Mapped, mapped_column, relationship
 from wizard.accounts.models import BillingAccount, ConsoleAccount
 from wizard.billing.models import Subscription, Workspace
 from wizard.extensions import Base
+from wizard.marketplaces.models import Arrival
 
 
 class Journey(Base):
@@ -39,6 +40,7 @@ class Journey(Base):
     billing_account_id: Mapped[int | None] = mapped_column(ForeignKey("billing_accounts.id"), index=True)
     workspace_id: Mapped[int | None] = mapped_column(ForeignKey("workspaces.id"), index=True)
 
+    arrival: Mapped[Arrival | None] = relationship()
     subscription: Mapped[Subscription | None] = relationship()
     console_account: Mapped[ConsoleAccount | None] = relationship()
     billing_account: Mapped[BillingAccount | None] = relationship()

@@ -234,6 +234,8 @@ def register(journey: Journey, form: CompanyForm) -> None:
             )
         ) from None
     usernames.keep(person.username, journey.reference, f"console:{account.id}")
+    if journey.arrival_id:
+        arrivals.forget_contact(journey.arrival_id)
     journey.console_account = account
     journey.password_hash = None
     journeys.note(journey, "company", "registered")

@@ -12,22 +12,24 @@ from flask_babel import ngettext
 from wtforms.fields.choices import SelectChoice
 
 from wizard import clock
+from wizard.accounts import addresses, usernames
 from wizard.accounts import directory as accounts
-from wizard.accounts import usernames
 from wizard.accounts.models import ConsoleAccount
-from wizard.billing.models import ACTIVE, AWS, BILLING_CENTER, Subscription
-from wizard.billing.wording import cloud_account_name
+from wizard.billing.models import ACTIVE, AWS, BILLING_CENTER, CloudAccount, Subscription
+from wizard.billing.wording import cloud_account_kind, cloud_account_name
 from wizard.brand import SiteConfig
 from wizard.flows import line
 from wizard.flows.forms import ActivationForm, BasicForm, CodeForm, CompanyForm, UsernameForm
 from wizard.flows.models import Journey
+from wizard.forms import Form, offers
 from wizard.i18n import LANGUAGES
 from wizard.marketplaces import arrivals
+from wizard.marketplaces import protocol as marketplaces
 from wizard.marketplaces.models import Arrival
 from wizard.sites import choices
 from wizard.sites import directory as sites
 from wizard.verification import codes
-from wizard.wording import account_number, time_to_come
+from wizard.wording import time_to_come
 
 SLOW = timedelta(minutes=5)
 """After this long a page that waits for a site says that it takes longer than usual."""
@@ -44,11 +46,23 @@ def _paying(journey: Journey) -> str | None:
     return journey.subscription.provider if journey.subscription else None
 
 
+def payment(account: CloudAccount) -> dict[str, Any]:
+    """A cloud account that pays, in the words of its marketplace."""
+    words = marketplaces.of_account(account).words
+    return {
+        "cloud": words.cloud,
+        "account": cloud_account_name(account),
+        "paid_through": _(
+            "%(product)s, %(marketplace)s", product=line.product_title(), marketplace=words.title
+        ),
+    }
+
+
 # Basic information and its code -----------------------------------------------------------------------------
 
 
 def basic_form(journey: Journey) -> BasicForm:
-    form = BasicForm(data={**journey.answers})
+    form = BasicForm(data={**_suggestion(journey, "email"), **journey.answers})
     form.site.choices = choices.offered(_paying(journey))
     form.keeps_password = journey.password_hash is not None
     return form
@@ -58,6 +72,7 @@ def basic(journey: Journey, form: BasicForm) -> dict[str, Any]:
     return {
         "site_groups": choices.groups(_paying(journey)),
         "keeps_password": form.keeps_password,
+        "suggested": suggested(journey, form),
         # Somebody who came with a purchase has nothing to begin again with.
         "again_url": url_for("flows.register_again")
         if journey.is_written and not journey.arrival_id
@@ -111,8 +126,9 @@ def about_mail(journey: Journey, site_id: str) -> dict[str, Any]:
     site = sites.get(site_id)
     paid_by = None
     if journey.subscription is not None:
-        number = journey.subscription.cloud_account.account_id
-        paid_by = _("AWS account ending %(digits)s", digits=number[-4:])
+        account = journey.subscription.cloud_account
+        kind, digits = cloud_account_kind(account), account.account_id[-4:]
+        paid_by = _("%(account)s ending %(digits)s", account=kind, digits=digits)
     label = site.label.in_(journey.locale)
     return {
         "site_id": site_id,
@@ -137,12 +153,42 @@ def username(journey: Journey, _form: UsernameForm) -> dict[str, Any]:
 
 
 def company_form(journey: Journey) -> CompanyForm:
-    return CompanyForm(data={**journey.answers})
+    known = _suggestion(journey, "company_name", "region", "contact_name")
+    form = CompanyForm(data={**known, **journey.answers})
+    if form.region.data not in offers(form.region):
+        form.region.data = ""
+    return form
 
 
-def company(_journey: Journey, form: CompanyForm) -> dict[str, Any]:
+def company(journey: Journey, form: CompanyForm) -> dict[str, Any]:
     optional = (form.industry, form.region, form.description, form.contact_name)
-    return {"more_open": any(field.data or field.errors for field in optional)}
+    return {
+        "more_open": any(field.data or field.errors for field in optional),
+        "suggested": suggested(journey, form),
+    }
+
+
+def _suggestion(journey: Journey, *names: str) -> dict[str, str]:
+    """What the marketplace said of the buyer, for these fields: a start for an answer that is not given yet."""
+    contact = (journey.arrival.contact if journey.arrival else None) or {}
+    known = {name: contact[name] for name in names if name in contact}
+    try:
+        addresses.normalise(known.get("email", "nobody@example.com"))
+    except ValueError:
+        del known["email"]  # Not an address we could write to.
+    return known
+
+
+def suggested(journey: Journey, form: Form) -> dict[str, str]:
+    """Where a form shows what the marketplace said: field name → the marketplace's short name."""
+    if journey.arrival is None or not journey.arrival.contact:
+        return {}
+    cloud = marketplaces.all_marketplaces()[journey.arrival.marketplace].words.cloud
+    return {
+        name: cloud
+        for name, said in journey.arrival.contact.items()
+        if name in form and form[name].data == said
+    }
 
 
 def account_created(journey: Journey, account: ConsoleAccount) -> dict[str, Any]:
@@ -181,12 +227,16 @@ def activation_form(journey: Journey) -> ActivationForm:
 
 
 def methods(journey: Journey) -> list[dict[str, str]]:
-    """The activation methods the site of the new workspace allows, its default first."""
+    """The activation methods the site of the new workspace allows and that are open here, its default first."""
     site = sites.get(journey.answers["site"])
     known = {
-        AWS: (_("AWS Marketplace"), _("You subscribe at AWS on the next page and come straight back here.")),
         BILLING_CENTER: (_("Billing Center account"), _("From its vouchers, prepaid cards or balance.")),
     }
+    if marketplaces.listed(AWS):
+        known[AWS] = (
+            _("AWS Marketplace"),
+            _("You subscribe at AWS on the next page and come straight back here."),
+        )
     allowed = [m for m in site.settlement if m in known]
     allowed.sort(key=lambda m: m != site.default_settlement)
     return [{"value": m, "title": known[m][0], "hint": known[m][1]} for m in allowed]
@@ -199,19 +249,12 @@ def activation(journey: Journey, form: ActivationForm) -> dict[str, Any]:
     account = journey.subscription.cloud_account if journey.subscription else None
     return {
         "arrived": account is not None,
-        "account_number": account_number(account.account_id) if account else None,
-        "product": line.product_title(),
+        **(payment(account) if account else {}),
         "site": sites.get(owner.site_id),
         "own_billing_account": own.username if own else None,
         "username": owner.username,
         "methods": [] if account else methods(journey),
     }
-
-
-def marketplace_url() -> str:
-    """Where a buyer finds the product at AWS."""
-    listing: str = current_app.extensions["marketplaces"][AWS].listing.url
-    return listing
 
 
 def arrival_here() -> Arrival | None:
@@ -230,11 +273,10 @@ def brought(step: str) -> Subscription | None:
 
 def subscribe(journey: Journey, _form: Any) -> dict[str, Any]:
     arrival = arrival_here()
-    account = arrival.subscription.cloud_account if arrival else None
     return {
-        "marketplace_url": marketplace_url(),
+        "listings": marketplaces.listed(journey.awaits),
         "arrival": arrival,
-        "account_number": account_number(account.account_id) if account else None,
+        **(payment(arrival.subscription.cloud_account) if arrival else {}),
         "product": line.product_title(),
         "workspace_name": journey.answers.get("workspace_name", ""),
         "language_name": LANGUAGES.get(journey.answers.get("language", ""), ""),

@@ -10,6 +10,7 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm.exc import StaleDataError
 
 from wizard.accounts import identity, sessions
+from wizard.billing.wording import cloud_account_kind, cloud_account_name
 from wizard.extensions import SAFE_METHODS, db
 from wizard.flows import arrival as leads
 from wizard.flows import journeys, line, show
@@ -21,9 +22,9 @@ from wizard.flows.pages import Page
 from wizard.flows.refusals import Refused
 from wizard.forms import Button, Form
 from wizard.limits import limited
+from wizard.marketplaces import protocol as marketplaces
 from wizard.marketplaces.models import Arrival
 from wizard.transactions import genuine
-from wizard.wording import account_number
 
 bp = Blueprint("flows", __name__)
 
@@ -55,7 +56,7 @@ def arrive(arrival_id: str) -> ResponseReturnValue:
     """Where a landing leads: onwards, or the question whether there is a Billing Center account."""
     lead = leads.lead_of(arrival_id, identity.console_account_id)
     if lead.problem:
-        return _problem(lead.problem)
+        return _problem(lead.problem, lead.arrival)
     if lead.journey or lead.older:
         genuine(False)  # Somebody led on has sent nothing that counts.
     if lead.journey:
@@ -84,8 +85,9 @@ def _choice(arrival: Arrival, form: ChoiceForm) -> ResponseReturnValue:
     page = render_template(
         "arrivals/choice.html",
         form=form,
-        account_number=account_number(account.account_id),
-        product=line.product_title(),
+        cloud=marketplaces.of_account(account).words.cloud,
+        account_kind=cloud_account_kind(account),
+        account_number=account.account_id,
         line=line.of_purchase(account),
         line_title=_("What exists now"),
         action_url=url_for(".arrive", arrival_id=arrival.id),
@@ -101,7 +103,7 @@ def bind() -> str:
     return render_template(
         "flows/existing.html",
         back_url=url_for(".arrive", arrival_id=arrival.id) if arrival else url_for(".home"),
-        account_number=account_number(subscription.cloud_account.account_id) if subscription else None,
+        account=cloud_account_name(subscription.cloud_account) if subscription else None,
         reference=journey.reference if journey else None,
     )
 
@@ -292,13 +294,15 @@ def _status(form: Form) -> int:
     return 422 if form.errors or form.form_errors else 200
 
 
-def _problem(kind: str) -> ResponseReturnValue:
+def _problem(kind: str, arrival: Arrival | None) -> ResponseReturnValue:
     status = {"elsewhere": 404, "gone": 410}.get(kind, 200)
-    marketplace_url = show.marketplace_url()
+    everywhere = marketplaces.all_marketplaces()
+    # Of an arrival that is not this browser's nothing is told, so the first marketplace has to do.
+    first = next(iter([*marketplaces.listed(), *everywhere.values()]))
     page = render_template(
         "arrivals/problem.html",
         kind=kind,
-        marketplace_url=marketplace_url,
+        marketplace=everywhere[arrival.marketplace] if arrival else first,
         sign_in_url=url_for("console.sign_in"),
     )
     return page, status

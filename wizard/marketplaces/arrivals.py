@@ -15,7 +15,7 @@ from flask import request
 from wizard import clock
 from wizard.accounts import sessions
 from wizard.billing.models import Subscription
-from wizard.extensions import db
+from wizard.extensions import change, db
 from wizard.marketplaces.models import Arrival
 
 LIFE = timedelta(hours=4)
@@ -43,8 +43,11 @@ def resolved_before(marketplace: str, token: str) -> Subscription | None:
     return arrival.subscription if arrival else None
 
 
-def land(marketplace: str, token: str, subscription: Subscription) -> Arrival:
-    """Write a landing down and give the browser its claim."""
+def land(marketplace: str, token: str, subscription: Subscription, contact: dict[str, str]) -> Arrival:
+    """Write a landing down and give the browser its claim.
+
+    ``contact``: what the marketplace said of the buyer; not kept where a purchase that is set up leads elsewhere.
+    """
     claim = secrets.token_urlsafe(24)
     now = clock.now()
     arrival = Arrival(
@@ -55,6 +58,7 @@ def land(marketplace: str, token: str, subscription: Subscription) -> Arrival:
         subscription_id=subscription.id,
         created_at=now,
         expires_at=now + LIFE,
+        contact=contact if contact and subscription.billing_account_id is None else None,
     )
     db.session.add(arrival)
     db.session.flush()
@@ -98,6 +102,11 @@ def _mine(brought: dict[str, str], wanted: list[str]) -> list[Arrival]:
     """Those of the wanted arrivals whose claim is right, oldest first."""
     rows = db.session.scalars(sa.select(Arrival).where(Arrival.id.in_(wanted)).order_by(Arrival.created_at))
     return [a for a in rows if hmac.compare_digest(a.claim_hash, hash_of(brought[a.id]))]
+
+
+def forget_contact(arrival_id: str) -> None:
+    """What was suggested has been answered."""
+    change(sa.update(Arrival).where(Arrival.id == arrival_id).values(contact=None))
 
 
 def is_over(arrival: Arrival) -> bool:

@@ -1,51 +1,115 @@
-"""AWS Marketplace: SaaS listings, partition ``aws``.
+"""AWS Marketplace: SaaS listings, in one partition of AWS.
 
-Facts are from the AWS Marketplace Metering Service API (2016-01-14, ResolveCustomer) and the SaaS
-customer onboarding chapter of the seller guide.
+Facts are from the AWS Marketplace Metering Service API (2016-01-14, ResolveCustomer), the Agreement Service
+API (2020-03-01, GetAgreementContacts) and the SaaS customer onboarding chapter of the seller guide.
 """
 
 import logging
 import threading
+from functools import partial
 from typing import Any
 
-import boto3
-import botocore.config
+import botocore.session
+from botocore.config import Config
+from botocore.credentials import (
+    AssumeRoleCredentialFetcher,
+    CredentialProvider,
+    CredentialResolver,
+    DeferredRefreshableCredentials,
+)
 from botocore.exceptions import BotoCoreError, ClientError
+from flask_babel import lazy_gettext as _l
+from prometheus_client import Counter
 
-from config import Settings
+from config import LEGACY, AwsPartition
+from wizard.billing.models import AWS
 from wizard.billing.subscriptions import Purchase
-from wizard.marketplaces.protocol import Busy, Listing, OurFault, TokenExpired, TokenUnknown, WrongProduct
+from wizard.marketplaces.protocol import Busy, OurFault, TokenExpired, TokenUnknown, Words, WrongProduct
 from wizard.transactions import outside_transaction
 
 TOKEN_FIELD = "x-amzn-marketplace-token"
-MOST_TOKEN = 4096
-
-MARKETPLACE_URL = "https://aws.amazon.com/marketplace/management"
-"""Where a buyer manages subscriptions ("Manage subscriptions"), if the configuration names no listing."""
 
 _BUSY = {"ThrottlingException", "InternalServiceErrorException", "ServiceUnavailable", "RequestTimeout"}
 
-_PATIENCE = botocore.config.Config(
+_PATIENCE = Config(
     connect_timeout=3,
     read_timeout=8,
     retries={"total_max_attempts": 2, "mode": "standard"},
     max_pool_connections=64,
+)
+_LITTLE_PATIENCE = Config(
+    connect_timeout=1,
+    read_timeout=2,
+    retries={"total_max_attempts": 1, "mode": "standard"},
+    max_pool_connections=64,
+)
+"""For what a landing can do without."""
+
+_SESSION_NAME = "onboarding"
+
+_RELINK = (
+    _l("Choose <b>Manage subscriptions</b>."),
+    _l("In the row for <b>%(brand)s</b>, choose <b>Set up product</b>."),
+    _l("Choose <b>Click here to set up your account</b>. You land back here, one step further."),
+)
+
+WORDS = {
+    "aws": Words(
+        cloud="AWS",
+        title="AWS Marketplace",
+        account=_l("AWS account"),
+        customer=_l("AWS customer"),
+        subscribe=_l("Subscribe to AWS"),
+        relink=_RELINK,
+    ),
+    "aws-cn": Words(
+        cloud="AWS",
+        title=_l("AWS Marketplace China"),
+        account=_l("AWS China account"),
+        customer=_l("AWS China customer"),
+        subscribe=_l("Subscribe to AWS China"),
+        relink=(
+            _l("At the top right choose your account name, then <b>Your Marketplace Software</b>."),
+            _l("Under <b>Manage subscriptions</b>, find <b>%(brand)s</b> and choose <b>Set up product</b>."),
+            _RELINK[-1],
+        ),
+    ),
+    "aws-eusc": Words(
+        cloud="AWS",
+        title=_l("AWS European Sovereign Cloud Marketplace"),
+        account=_l("AWS European Sovereign Cloud account"),
+        customer=_l("AWS European Sovereign Cloud customer"),
+        subscribe=_l("Subscribe to AWS European Sovereign Cloud"),
+        relink=_RELINK,
+    ),
+}
+
+CONTACTS = Counter(
+    "wizard_agreement_contacts_total",
+    "Landings whose agreement was asked for its contact, by what came of it: given, none or failed.",
+    ["marketplace", "outcome"],
 )
 
 log = logging.getLogger("wizard.marketplaces.aws")
 
 
 class AwsMarketplace:
-    """The listings of one seller account in partition ``aws``."""
+    """The listings of one seller account in one partition."""
 
-    name = "aws"
+    provider = AWS
+    token_field = TOKEN_FIELD
 
-    def __init__(self, settings: Settings) -> None:
-        self._settings = settings
+    def __init__(self, partition: AwsPartition) -> None:
+        self._partition = partition
         self._making = threading.Lock()
-        self._made: Any = None
-        self.product_codes = settings.aws_product_codes
-        self.listing = Listing(url=settings.aws_marketplace_url or MARKETPLACE_URL)
+        self._session: Any = None
+        self._clients: dict[str, Any] = {}
+        self.name = partition.name
+        self.words = WORDS[partition.name]
+        self.listing_url = partition.marketplace_url if partition.product_codes else ""
+        self.manage_url = partition.manage_url
+
+    # ── what a token proves ─────────────────────────────────────────────────────────────────────────────────
 
     @outside_transaction
     def resolve(self, token: str) -> Purchase:
@@ -53,41 +117,72 @@ class AwsMarketplace:
 
         The token may expire within the hour or four, the documents differ, so it is never redeemed later.
         """
-        if not self.product_codes:
-            log.error("a buyer landed while AWS_PRODUCT_CODES lists no product", extra={"alert": "aws_off"})
+        product_codes = self._partition.product_codes
+        if not product_codes:
+            self._alarm("aws_off", "a buyer landed where no product is listed")
             raise OurFault
         try:
-            answer = self._client().resolve_customer(RegistrationToken=token)
+            answer = self._metering().resolve_customer(RegistrationToken=token)
         except ClientError as error:
             raise self._meaning(error) from None
-        except BotoCoreError as error:
-            # No connection, no credentials, a time-out: the buyer can only try again, and we must look.
-            log.error("AWS could not be asked", extra={"alert": "aws_unreachable", "error": str(error)[:300]})
+        except (BotoCoreError, RuntimeError) as error:
+            # No connection, no credentials, a time-out (and, as a RuntimeError, a role whose credentials are over
+            # when they come: one of the two clocks is wrong). The buyer can only try again, and we must look.
+            self._alarm("aws_unreachable", "AWS could not be asked", error=str(error)[:300])
             raise OurFault from None
-        purchase = Purchase(
-            provider=self.name,
-            partition="aws",
-            product_code=answer.get("ProductCode", "").strip(),
-            account_id=answer.get("CustomerAWSAccountId", "").strip(),
-            agreement_id=answer.get("Metadata", {}).get("AgreementId", "").strip(),
-            license_arn=answer.get("LicenseArn", "").strip(),
-            customer_identifier=answer.get("CustomerIdentifier", "").strip(),
-        )
-        if not any(
-            (purchase.agreement_id, purchase.license_arn, purchase.customer_identifier, purchase.account_id)
-        ):
-            log.error("AWS named no buyer", extra={"alert": "aws_nameless"})
-            raise OurFault
-        if purchase.product_code not in self.product_codes:
+        purchase = self.purchase_of(answer)
+        if purchase.product_code not in product_codes:
             log.warning("a token of another product", extra={"product_code": purchase.product_code})
             raise WrongProduct
         return purchase
+
+    def purchase_of(self, answer: dict[str, Any]) -> Purchase:
+        """The purchase an answer of ``ResolveCustomer`` speaks of. Raises :class:`OurFault` where it names none."""
+        found = {
+            "product_code": answer.get("ProductCode", "").strip(),
+            "account_id": answer.get("CustomerAWSAccountId", "").strip(),
+            "agreement_id": answer.get("Metadata", {}).get("AgreementId", "").strip(),
+            "license_arn": answer.get("LicenseArn", "").strip(),
+            "customer_identifier": answer.get("CustomerIdentifier", "").strip(),
+        }
+        key = self._key(found)
+        if key is None:
+            self._alarm("aws_nameless", "AWS named no purchase", named=sorted(k for k in found if found[k]))
+            raise OurFault
+        return Purchase(
+            provider=self.provider,
+            partition=self.name,
+            identity=f"{self.provider}:{self.name}:{key}",
+            **found,
+        )
+
+    def _key(self, found: dict[str, str]) -> str | None:
+        """What AWS calls this purchase and no other, or None.
+
+        With both kinds of identifier there, the partition's style decides. With one it is that one, in either
+        style: an agreement and its licence name one purchase always, and a customer identifier is given for
+        listings without concurrent agreements only, where customer and product name one. An account number names
+        none: since concurrent agreements it may have bought the product twice (docs/decisions/0011).
+        """
+        customer = agreement = None
+        if found["customer_identifier"]:
+            customer = f"customer:{found['product_code']}:{found['customer_identifier']}"
+        if found["agreement_id"]:
+            agreement = f"agreement:{found['agreement_id']}"
+        elif found["license_arn"]:
+            agreement = f"license:{found['license_arn']}"
+        legacy = self._partition.identifiers == LEGACY
+        return (customer or agreement) if legacy else (agreement or customer)
 
     def _meaning(self, error: ClientError) -> Exception:
         told = error.response.get("Error", {})
         code, message = told.get("Code", ""), told.get("Message", "")
         status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
-        # STS says the same of our own expired credentials ("The security token included in the request…").
+        if error.operation_name == "AssumeRole":
+            # Whatever STS says is between AWS and us; some of its codes are those of a bad token.
+            self._alarm("aws_role_refused", "AWS does not give us our role", code=code)
+            return OurFault()
+        # AWS says the same of our own expired credentials ("The security token included in the request…").
         if code == "ExpiredTokenException" and "security token" not in message.lower():
             return TokenExpired()
         if code == "InvalidTokenException":
@@ -95,20 +190,122 @@ class AwsMarketplace:
         if code in _BUSY or status >= 500:
             return Busy()
         # DisabledApi, AccessDenied, UnrecognizedClient and what we do not know: our own configuration.
-        log.error("AWS refused us", extra={"alert": "aws_refused", "code": code})
+        self._alarm("aws_refused", "AWS refused us", code=code)
         return OurFault()
 
-    def _client(self) -> Any:
-        """The one client: boto3's may be used by many threads, and made by one at a time."""
+    def _alarm(self, alert: str, what: str, **more: Any) -> None:
+        log.error(what, extra={"alert": alert, "marketplace": self.name, **more})
+
+    # ── who bought it ───────────────────────────────────────────────────────────────────────────────────────
+
+    @outside_transaction
+    def contact(self, purchase: Purchase) -> dict[str, str]:
+        """The person and company behind an agreement (``GetAgreementContacts``), as a suggestion by field name.
+
+        Asked once and shortly; whatever goes wrong, a suggestion is not worth a landing.
+        """
+        if not purchase.agreement_id or not self._answers_for_agreements():
+            return {}
+        try:
+            answer = self._agreements().get_agreement_contacts(agreementId=purchase.agreement_id)
+            suggestion = _suggestion(answer.get("acceptorContact") or {})
+        except Exception as error:
+            code = error.response["Error"]["Code"] if isinstance(error, ClientError) else type(error).__name__
+            log.warning("an agreement told no contact", extra={"marketplace": self.name, "code": code})
+            CONTACTS.labels(self.name, "failed").inc()
+            return {}
+        CONTACTS.labels(self.name, "given" if suggestion else "none").inc()
+        return suggestion
+
+    def _answers_for_agreements(self) -> bool:
+        """In ``aws`` always, in China never. In the European Sovereign Cloud AWS's own sample says that details of
+        agreements are not available, so there it is asked only where its endpoint is named."""
+        partition = self._partition
+        return bool(partition.agreement_endpoint) or partition.agreement_region == "us-east-1"
+
+    # ── how AWS is asked ────────────────────────────────────────────────────────────────────────────────────
+
+    def _metering(self) -> Any:
+        partition = self._partition
+        return self._client(
+            "meteringmarketplace", partition.region, partition.metering_endpoint, config=_PATIENCE
+        )
+
+    def _agreements(self) -> Any:
+        partition = self._partition
+        return self._client(
+            "marketplace-agreement",
+            partition.agreement_region,
+            partition.agreement_endpoint,
+            config=_LITTLE_PATIENCE,
+        )
+
+    def _client(self, service: str, region: str, endpoint: str, config: Config) -> Any:
+        """The one client of a service: botocore's may be used by many threads, and made by one at a time."""
         with self._making:
-            if self._made is None:
-                settings = self._settings
-                session = boto3.session.Session(
-                    aws_access_key_id=settings.aws_access_key_id or None,
-                    aws_secret_access_key=settings.aws_secret_access_key or None,
-                    region_name=settings.aws_region,
+            if service not in self._clients:
+                self._session = self._session or _session(self._partition)
+                self._clients[service] = self._session.create_client(
+                    service, region_name=region, endpoint_url=endpoint or None, config=config
                 )
-                self._made = session.client(
-                    "meteringmarketplace", endpoint_url=settings.aws_endpoint_url or None, config=_PATIENCE
-                )
-        return self._made
+        return self._clients[service]
+
+
+class _Role(CredentialProvider):
+    """The seller account's role, taken on with our own identity and renewed by botocore before it is over."""
+
+    METHOD = "assume-role"
+
+    def __init__(self, fetcher: AssumeRoleCredentialFetcher) -> None:
+        super().__init__()
+        self._fetcher = fetcher
+
+    def load(self) -> DeferredRefreshableCredentials:
+        return DeferredRefreshableCredentials(self._fetcher.fetch_credentials, self.METHOD)
+
+
+def _session(partition: AwsPartition) -> Any:
+    """A session that signs as the configuration says: keys or the machine's identity, and the role on top."""
+    session = botocore.session.Session()
+    if partition.access_key_id:
+        session.set_credentials(partition.access_key_id, partition.secret_access_key)
+    if partition.role_arn:
+        own = session.get_credentials()
+        if own is None:
+            raise RuntimeError("there is no identity to take the role on with")
+        session = botocore.session.Session()
+        # STS of the partition's own region: the global address knows one partition, and is one more to fail.
+        make_client = partial(
+            botocore.session.Session().create_client,
+            region_name=partition.region,
+            endpoint_url=partition.sts_endpoint or None,
+            config=_PATIENCE,
+        )
+        wanted = {"RoleSessionName": _SESSION_NAME}
+        if partition.external_id:
+            wanted["ExternalId"] = partition.external_id
+        role = _Role(AssumeRoleCredentialFetcher(make_client, own, partition.role_arn, wanted))
+        session.register_component("credential_provider", CredentialResolver([role]))
+    return session
+
+
+def _suggestion(contact: dict[str, Any]) -> dict[str, str]:
+    """AWS's ``acceptorContact`` by the wizard's field names; only what says something and can be seen."""
+
+    def said(name: str) -> str:
+        return "".join(c for c in str(contact.get(name) or "") if c.isprintable()).strip()
+
+    first, last = said("firstName"), said("lastName")
+    name = f"{last}{first}" if _is_han(first + last) else f"{first} {last}".strip()
+    found = {
+        "email": said("emailAddress"),
+        "company_name": said("companyName"),
+        "region": said("countryCode").upper(),
+        "contact_name": name,
+    }
+    return {field: text for field, text in found.items() if text}
+
+
+def _is_han(name: str) -> bool:
+    """Whether a name is written in Chinese characters alone; then the family name comes first, unspaced."""
+    return bool(name) and all("\u4e00" <= c <= "\u9fff" for c in name)

@@ -1,12 +1,15 @@
-"""What every marketplace is to the wizard: a way to prove a purchase, and the ways that can fail.
+"""What every marketplace is to the wizard: a way to prove a purchase, the ways that can fail, and its words.
 
-A provider is a module of this room that offers a :class:`Marketplace`; the registry in ``create_app``
-lists those that are configured.
+A provider is a module of this room that offers :class:`Marketplace`; ``create_app`` lists those there are.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
+from flask import current_app
+
+from wizard.billing.models import CloudAccount
 from wizard.billing.subscriptions import Purchase
 
 
@@ -48,17 +51,60 @@ class OurFault(NotProven):
 
 
 @dataclass(frozen=True)
-class Listing:
-    """Where a buyer finds the product at a marketplace."""
+class Words:
+    """How a marketplace is spoken of, in the reader's language.
 
-    url: str
+    ``cloud``: the short name in a sentence ("AWS"), the same in every language · ``title``: of the
+    marketplace · ``account``, ``customer``: what the cloud calls the buyer by number, and by an identifier
+    of the marketplace's own · ``subscribe``: the link to the listing · ``relink``: the steps to a new link
+    once signed in there; they may name ``%(brand)s``.
+    """
+
+    cloud: str
+    title: Any
+    account: Any
+    customer: Any
+    subscribe: Any
+    relink: tuple[Any, ...]
 
 
 class Marketplace(Protocol):
-    """One marketplace whose buyers land with a token."""
+    """One marketplace whose buyers land with a token.
+
+    ``name``: in its landing's address, and the ``partition`` of its cloud accounts · ``provider``: the
+    settlement method it is · ``token_field``: the form field of a landing · ``listing_url``: where a buyer
+    subscribes, "" where none is configured · ``manage_url``: where a buyer finds a subscription again.
+    """
 
     name: str
-    listing: Listing
+    provider: str
+    words: Words
+    token_field: str
+    listing_url: str
+    manage_url: str
 
     def resolve(self, token: str) -> Purchase:
         """What a token proves. Uses the network; raises a :class:`NotProven`."""
+
+    def contact(self, purchase: Purchase) -> dict[str, str]:
+        """What the marketplace knows of the buyer, as a suggestion by field name; {} where it says nothing.
+
+        Any of ``email``, ``company_name``, ``region`` (ISO 3166-1 alpha-2) and ``contact_name``. Uses the
+        network, shortly; raises nothing.
+        """
+
+
+def all_marketplaces() -> Mapping[str, Marketplace]:
+    """Every marketplace there is a module for, by name, whether it is switched on or not."""
+    found: Mapping[str, Marketplace] = current_app.extensions["marketplaces"]
+    return found
+
+
+def of_account(account: CloudAccount) -> Marketplace:
+    """The marketplace a cloud account buys at."""
+    return all_marketplaces()[account.partition]
+
+
+def listed(provider: str | None = None) -> list[Marketplace]:
+    """Those where a buyer can be sent to subscribe, of one provider or of all."""
+    return [m for m in all_marketplaces().values() if m.listing_url and provider in (None, m.provider)]

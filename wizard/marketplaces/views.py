@@ -1,44 +1,56 @@
 """The doors marketplaces use: the landing."""
 
-from flask import Blueprint, Response, current_app, redirect, render_template, request, url_for
+from flask import Blueprint, Response, abort, current_app, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 
 from wizard.billing import subscriptions
 from wizard.limits import limited
-from wizard.marketplaces import arrivals, aws
-from wizard.marketplaces.protocol import Marketplace, NotProven
+from wizard.marketplaces import arrivals
+from wizard.marketplaces.protocol import Marketplace, NotProven, all_marketplaces
 from wizard.transactions import genuine, release
+
+MOST_TOKEN = 4096
 
 bp = Blueprint("marketplaces", __name__, url_prefix="/marketplaces")
 
 
-@bp.get("/aws/landing")
-def aws_landing_help() -> str:
-    """A person, or AWS's listing check, opened the address; say how one gets here."""
-    return render_template("arrivals/problem.html", kind="landing_help", **_links(_aws()))
+@bp.get("/<marketplace>/landing")
+def landing_help(marketplace: str) -> Response:
+    """A person, or the marketplace's listing check, opened the address; say how one gets here."""
+    return _problem("landing_help", 200, _find(marketplace))
 
 
-@bp.post("/aws/landing")
+@bp.post("/<marketplace>/landing")
 @limited("landing")
-def aws_landing() -> ResponseReturnValue:
+def landing(marketplace: str) -> ResponseReturnValue:
     """Resolve once, at once, before any transaction; write the arrival; lead on by GET.
 
-    The POST comes from AWS's page, so no cookie of ours is with it and none is touched but the claim.
+    The POST comes from the marketplace's page, so no cookie of ours is with it and none is touched but the claim.
     The token is the proof that the request is meant, and goes into no URL, cookie or log.
     """
-    marketplace = _aws()
-    token = request.form.get(aws.TOKEN_FIELD, "").strip()
-    if not 0 < len(token) <= aws.MOST_TOKEN:
-        return _problem("no_token" if not token else "unknown_token", 400, marketplace)
-    known = arrivals.resolved_before(marketplace.name, token)
+    here = _find(marketplace)
+    token = request.form.get(here.token_field, "").strip()
+    if not 0 < len(token) <= MOST_TOKEN:
+        return _problem("no_token" if not token else "unknown_token", 400, here)
+    subscription, contact = arrivals.resolved_before(here.name, token), {}
     release()
     try:
-        subscription = known or subscriptions.record(marketplace.resolve(token))
+        if subscription is None:
+            purchase = here.resolve(token)
+            contact = here.contact(purchase)
+            subscription = subscriptions.record(purchase)
     except NotProven as reason:
-        return _problem(reason.kind, reason.status, marketplace, token)
+        return _problem(reason.kind, reason.status, here, token)
     genuine()
-    arrival = arrivals.land(marketplace.name, token, subscription)
+    arrival = arrivals.land(here.name, token, subscription, contact)
     return redirect(url_for("flows.arrive", arrival_id=arrival.id), 303)
+
+
+def _find(name: str) -> Marketplace:
+    """The marketplace of this name; 404 where there is none."""
+    if name not in all_marketplaces():
+        abort(404)
+    return all_marketplaces()[name]
 
 
 def _problem(kind: str, status: int, marketplace: Marketplace, token: str = "") -> Response:
@@ -46,21 +58,13 @@ def _problem(kind: str, status: int, marketplace: Marketplace, token: str = "") 
         render_template(
             "arrivals/problem.html",
             kind=kind,
+            marketplace=marketplace,
             retry_token=token if kind == "throttled" else None,
-            action_url=url_for(".aws_landing"),
-            **_links(marketplace),
+            action_url=url_for(".landing", marketplace=marketplace.name),
+            sign_in_url="/sign-in",
         )
     )
     response.status_code = status
     if status == 503:
         response.headers["Retry-After"] = "5"
     return response
-
-
-def _aws() -> Marketplace:
-    marketplace: Marketplace = current_app.extensions["marketplaces"]["aws"]
-    return marketplace
-
-
-def _links(marketplace: Marketplace) -> dict[str, str]:
-    return {"marketplace_url": marketplace.listing.url, "sign_in_url": "/sign-in"}

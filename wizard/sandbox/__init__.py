@@ -19,9 +19,9 @@ It is one WSGI app with one SQLite file. Mount it beside the product under test,
 
     app = create_sandbox(SandboxSettings(
         database="instance/sandbox.db",
-        registration_url="http://127.0.0.1:5000/marketplaces/aws/landing",
+        registration_urls={"aws": "http://127.0.0.1:5000/marketplaces/aws/landing"},
         wizard_origin="http://127.0.0.1:5000",
-        product_codes=("my-product-code",),
+        product_codes={"aws": ("my-product-code",)},
         stylesheet_url="/static/style.css", script_url="/static/script.js",
         brand=load_brand("brand.toml"),
     ))
@@ -39,13 +39,15 @@ from flask import Flask
 
 from wizard.i18n import PoBabel, init_languages
 from wizard.sandbox.api import api
+from wizard.sandbox.credentials import Sessions
 from wizard.sandbox.doors import doors
 from wizard.sandbox.mailbox_pages import mailbox_pages
 from wizard.sandbox.mails import Mails
-from wizard.sandbox.pages import pages
+from wizard.sandbox.pages import aws_pages, pages
 from wizard.sandbox.purchases import Marketplace
 from wizard.sandbox.settings import Dimension, SandboxSettings
 from wizard.sandbox.store import Store
+from wizard.sandbox.sts import sts
 from wizard.sandbox.web import Sandbox, init_web
 
 __all__ = ["Dimension", "SandboxSettings", "create_sandbox"]
@@ -61,10 +63,11 @@ def create_sandbox(settings: SandboxSettings) -> Flask:
     app.extensions["sandbox"] = Sandbox(
         settings,
         Marketplace(store, settings.now, {d.key: d.entitled for d in settings.dimensions}),
+        Sessions(store, settings.now),
         Mails(store, settings.now),
     )
     init_languages(app, PoBabel(domain="sandbox"))
     init_web(app)
-    for room in (pages, mailbox_pages, doors, api):
+    for room in (pages, aws_pages, mailbox_pages, doors, api, sts):
         app.register_blueprint(room)
     return app

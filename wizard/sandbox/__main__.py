@@ -11,19 +11,22 @@ from flask import Flask, Response
 from wizard.brand import load_brand, stylesheet
 from wizard.sandbox import SandboxSettings, create_sandbox
 from wizard.sandbox.mailbox import start_mailbox
+from wizard.sandbox.partitions import PARTITIONS
 
 _ROOT = Path(__file__).resolve().parent.parent.parent
 
 
 def main() -> None:
     asked = _arguments()
-    landing = urlsplit(asked.registration_url)
+    urls = {name: given[-1] for name, given in _by_partition(asked.registration_url).items()}
+    codes = _by_partition(asked.product_code or [])
+    landing = urlsplit(next(iter(urls.values())))
     app = create_sandbox(
         SandboxSettings(
             database=asked.database,
-            registration_url=asked.registration_url,
+            registration_urls=urls,
             wizard_origin=f"{landing.scheme}://{landing.netloc}",
-            product_codes=tuple(asked.product_code or ["sandbox-product-1a2b3c4d5e"]),
+            product_codes={name: codes.get(name, ("sandbox-product-1a2b3c4d5e",)) for name in urls},
             stylesheet_url="/style.css",
             script_url="/app.js",
             brand=load_brand(asked.brand),
@@ -44,9 +47,16 @@ def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         "python -m wizard.sandbox", description="A stand-in AWS Marketplace and a mailbox."
     )
-    parser.add_argument("--registration-url", required=True, help="where Set Up Your Account posts the token")
     parser.add_argument(
-        "--product-code", action="append", help="a listing on sale; may be given several times"
+        "--registration-url",
+        action="append",
+        required=True,
+        help="where Set Up Your Account posts the token; again as aws-cn=URL or aws-eusc=URL for another partition",
+    )
+    parser.add_argument(
+        "--product-code",
+        action="append",
+        help="a listing on sale; may be given several times, and as aws-cn=CODE or aws-eusc=CODE",
     )
     parser.add_argument(
         "--database", default="instance/sandbox.db", help="the SQLite file (default: %(default)s)"
@@ -58,6 +68,16 @@ def _arguments() -> argparse.Namespace:
         "--smtp-port", type=int, default=0, help="of the mailbox; 0 takes a free one (default)"
     )
     return parser.parse_args()
+
+
+def _by_partition(given: list[str]) -> dict[str, tuple[str, ...]]:
+    """``["a", "aws-cn=b"]`` → ``{"aws": ("a",), "aws-cn": ("b",)}``."""
+    found: dict[str, tuple[str, ...]] = {}
+    for word in given:
+        name, _, rest = word.partition("=")
+        name, value = (name, rest) if name in PARTITIONS else ("aws", word)
+        found[name] = (*found.get(name, ()), value)
+    return found
 
 
 def _serve_assets(app: Flask, brand: str) -> None:

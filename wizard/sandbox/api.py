@@ -1,7 +1,8 @@
-"""The AWS endpoint: JSON 1.1 over one URL, so that unmodified AWS SDKs can be pointed at it.
+"""The AWS endpoint: JSON over one URL, so that unmodified AWS SDKs can be pointed at it.
 
-The wire as botocore speaks it: ``POST``, ``X-Amz-Target: <Service>.<Operation>``, an
-``application/x-amz-json-1.1`` body; errors are ``{"__type", "message"}``. Signatures are not checked.
+The wire as botocore speaks it: ``POST``, ``X-Amz-Target: <Service>.<Operation>``, an ``application/x-amz-json-1.1``
+(or ``-1.0``) body; errors are ``{"__type", "message"}``. The region in the signature's credential scope says which
+partition is meant; the signature itself is not checked.
 """
 
 import json
@@ -11,12 +12,14 @@ from typing import Any
 from flask import Blueprint, Response, current_app, request
 from werkzeug.exceptions import RequestEntityTooLarge
 
-from wizard.sandbox.operations import OPERATIONS, AwsError
+from wizard.sandbox.credentials import caller_of
+from wizard.sandbox.errors import AwsError
+from wizard.sandbox.operations import OPERATIONS, unknown_operation
 from wizard.sandbox.web import json_object, sandbox
 
 api = Blueprint("api", __name__)
 
-CONTENT_TYPE = "application/x-amz-json-1.1"
+CONTENT_TYPES = ("application/x-amz-json-1.1", "application/x-amz-json-1.0")
 
 
 @api.post("/aws/api", strict_slashes=False)
@@ -25,12 +28,12 @@ def call() -> Response:
     try:
         operation = OPERATIONS.get(request.headers.get("X-Amz-Target", ""))
         if operation is None:
-            raise AwsError(
-                "UnknownOperationException", "The X-Amz-Target header names no operation that is here."
-            )
-        return _answer(operation(sandbox().marketplace, _body()), 200)
+            raise unknown_operation()
+        caller = caller_of(request)
+        sandbox().sessions.check(caller)
+        return _answer(operation(sandbox(), caller.partition, _body()), 200)
     except AwsError as error:
-        return _answer({"__type": error.kind, "message": error.message}, error.status)
+        return _answer({"__type": error.kind, "message": error.message} | error.details, error.status)
     except Exception:
         # A client that speaks AWS can do nothing with a web page, so a defect too answers in AWS's words.
         current_app.logger.exception("the stand-in AWS API failed")
@@ -47,6 +50,8 @@ def _body() -> dict[str, Any]:
 
 
 def _answer(body: dict[str, Any], status: int) -> Response:
-    response = Response(json.dumps(body), status, content_type=CONTENT_TYPE)
+    # Answered in the version that was spoken.
+    spoken = request.mimetype if request.mimetype in CONTENT_TYPES else CONTENT_TYPES[0]
+    response = Response(json.dumps(body), status, content_type=spoken)
     response.headers["x-amzn-RequestId"] = str(uuid.uuid4())
     return response

@@ -6,12 +6,23 @@ from typing import Any
 from flask import Blueprint, Response, jsonify, request
 
 from wizard.sandbox import purchases
-from wizard.sandbox.purchases import Purchase, PurchaseCancelled, Refused, Token, UnknownPurchase
+from wizard.sandbox.contacts import Contact, contact_of, person_of
+from wizard.sandbox.errors import MOST_FAULTS, PurchaseCancelled, Refused, UnknownPurchase
+from wizard.sandbox.purchases import Purchase, Token
 from wizard.sandbox.web import json_object, sandbox
 
 doors = Blueprint("doors", __name__)
 
-_NEW = ("customerAWSAccountId", "productCode", "style", "entitlements", "fault", "faultCount")
+_NEW = (
+    "partition",
+    "customerAWSAccountId",
+    "productCode",
+    "style",
+    "contact",
+    "entitlements",
+    "fault",
+    "faultCount",
+)
 _AGAIN = ("agreementId", "fault", "faultCount")
 
 
@@ -27,16 +38,18 @@ def refused(error: Refused) -> tuple[Response, int]:
 def purchase() -> tuple[Response, int]:
     """201 and a token. All members are optional:
 
-    ``customerAWSAccountId`` 12 digits · ``productCode`` · ``style`` licence | legacy | legacy_minimal ·
-    ``entitlements`` ``{dimension: int | float | bool | str}`` · ``fault`` expired | throttled | internal |
-    disabled | access_denied | invalid · ``faultCount`` how many calls fail before the token works (3 for
-    throttled and internal when not given, every call for the others) · ``agreementId`` of an earlier purchase
-    for a fresh token of that one, with nothing but a fault beside it.
+    ``partition`` aws (when not given) | aws-cn | aws-eusc · ``customerAWSAccountId`` 12 digits · ``productCode`` ·
+    ``style`` licence | legacy | legacy_minimal, the partition's own when not given · ``contact`` who buys, with
+    AWS's members ``{firstName, lastName, emailAddress, companyName, countryCode}``, null for somebody who did not
+    say, a believable person when not given · ``entitlements`` ``{dimension: int | float | bool | str}`` ·
+    ``fault`` expired | throttled | internal | disabled | access_denied | invalid · ``faultCount`` how many calls
+    fail before the token works (3 for throttled and internal when not given, every call for the others) ·
+    ``agreementId`` of an earlier purchase for a fresh token of that one, with nothing but a fault beside it.
     """
     wish = _wish()
     count = wish.get("faultCount")
     if count is not None and type(count) is not int:
-        raise Refused(f"faultCount is a whole number from 1 to {purchases.MOST_FAULTS}.")
+        raise Refused(f"faultCount is a whole number from 1 to {MOST_FAULTS}.")
     fault = _text(wish, "fault")
     agreement_id = _text(wish, "agreementId")
     marketplace = sandbox().marketplace
@@ -48,13 +61,16 @@ def purchase() -> tuple[Response, int]:
     number = purchases.random_account() if account is None else purchases.account_number(account)
     if number is None:
         raise Refused("customerAWSAccountId is a string of 12 digits.")
+    partition = _partition(wish)
     made = marketplace.buy(
         account=number,
-        product_code=_text(wish, "productCode") or sandbox().settings.product_codes[0],
-        style=_text(wish, "style") or "licence",
+        product_code=_text(wish, "productCode") or sandbox().settings.product_codes[partition][0],
+        style=_text(wish, "style"),
+        partition=partition,
+        contact=_contact(wish, partition, number),
         entitlements=_entitlements(wish),
         fault=fault,
-        fault_count=count,
+        count=count,
     )
     return jsonify(_made(*made)), 201
 
@@ -114,6 +130,20 @@ def _text(wish: dict[str, Any], name: str) -> str | None:
     return value
 
 
+def _partition(wish: dict[str, Any]) -> str:
+    known = sandbox().settings.product_codes
+    partition = _text(wish, "partition") or ("aws" if "aws" in known else next(iter(known)))
+    if partition not in known:
+        raise Refused(f"partition is one of: {', '.join(known)}.")
+    return partition
+
+
+def _contact(wish: dict[str, Any], partition: str, account: str) -> Contact | None:
+    if "contact" not in wish:
+        return person_of(partition, account)
+    return None if wish["contact"] is None else contact_of(wish["contact"])
+
+
 def _entitlements(wish: dict[str, Any]) -> dict[str, purchases.Value] | None:
     asked = wish.get("entitlements")
     if asked is None:
@@ -132,4 +162,5 @@ def _made(bought: Purchase, token: Token) -> dict[str, Any]:
         "agreementId": bought.agreement_id,
         "licenseArn": bought.license_arn,
         "customerIdentifier": bought.customer_identifier,
+        "partition": bought.partition,
     }

@@ -84,7 +84,7 @@ class BuyForm(_Form):
             del self.product_code
 
     def wish(self, product_codes: tuple[str, ...]) -> dict[str, Any]:
-        """The keyword arguments of :meth:`wizard.sandbox.purchases.Marketplace.buy`."""
+        """Keyword arguments of :meth:`wizard.sandbox.purchases.Marketplace.buy`."""
         fault = self.fault.data
         chosen = self.product_code.data if "product_code" in self else product_codes[0]
         return {

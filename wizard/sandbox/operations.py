@@ -1,52 +1,31 @@
 """AWS operations of the sandbox: what each answers, as plain dictionaries, and the table of them.
 
-Adding an operation is one function ``(marketplace, request) -> response`` and one entry in :data:`OPERATIONS`.
-Shapes and errors: *AWS Marketplace Metering Service* (2016-01-14) and *AWS Marketplace Entitlement Service*
-(2017-01-11) API references, and the service models in botocore 1.44.
+Adding an operation is one function ``(sandbox, partition, request) -> response`` and one entry in
+:data:`OPERATIONS`. Shapes and errors: *AWS Marketplace Metering Service* (2016-01-14), *AWS Marketplace Entitlement
+Service* (2017-01-11) and *AWS Marketplace Agreement Service* (2020-03-01) API references, and the service models in
+botocore 1.44.
 """
 
 import base64
 import binascii
 import hashlib
 import json
+import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from wizard.sandbox.purchases import Entitlement, Marketplace, Purchase, Value
+from wizard.sandbox.errors import AwsError, UnknownPurchase, access_denied, fault_error, serialization_error
+from wizard.sandbox.partitions import Partition
+from wizard.sandbox.purchases import Entitlement, Purchase, Value
+from wizard.sandbox.web import Sandbox
 
 
-class AwsError(Exception):
-    """An answer that is an error: ``kind`` is what AWS puts in ``__type``, ``status`` the HTTP status."""
-
-    def __init__(self, kind: str, message: str, status: int = 400) -> None:
-        super().__init__(message)
-        self.kind = kind
-        self.message = message
-        self.status = status
-
-
-_FAULTS = {
-    "invalid": ("InvalidTokenException", "Registration token is invalid.", 400),
-    "expired": ("ExpiredTokenException", "Registration token has expired.", 400),
-    "throttled": ("ThrottlingException", "Rate exceeded", 400),
-    "internal": ("InternalServiceErrorException", "An internal error has occurred. Retry your request.", 500),
-    "disabled": ("DisabledApiException", "The API is disabled in the Region.", 400),
-    "access_denied": (
-        "AccessDeniedException",
-        "User: arn:aws:iam::000000000000:user/sandbox is not authorized to perform: "
-        "aws-marketplace:ResolveCustomer because no identity-based policy allows the "
-        "aws-marketplace:ResolveCustomer action",
-        400,
-    ),
-}
-
-
-def resolve_customer(marketplace: Marketplace, request: Mapping[str, Any]) -> dict[str, Any]:
+def resolve_customer(here: Sandbox, partition: Partition, request: Mapping[str, Any]) -> dict[str, Any]:
     """``{"RegistrationToken": str}`` → who bought what, in the style of the purchase."""
     token = _member(request, "RegistrationToken", str) or ""
-    purchase, fault = marketplace.redeem(token)
+    purchase, fault = here.marketplace.redeem(token, partition.name)
     if purchase is None:
-        raise AwsError(*_FAULTS[fault or "invalid"])
+        raise fault_error(fault or "invalid", partition, "aws-marketplace:ResolveCustomer")
     answer: dict[str, Any] = {
         "CustomerIdentifier": purchase.customer_identifier,
         "ProductCode": purchase.product_code,
@@ -66,9 +45,10 @@ _FILTERS = {
     "LICENSE_ARN": "license_arn",
 }
 _PAGE = 25
+_RESOURCE_ID = re.compile(r"[A-Za-z0-9_/-]{1,64}")
 
 
-def get_entitlements(marketplace: Marketplace, request: Mapping[str, Any]) -> dict[str, Any]:
+def get_entitlements(here: Sandbox, partition: Partition, request: Mapping[str, Any]) -> dict[str, Any]:
     """``{"ProductCode", "Filter"?, "MaxResults"? 1–25, "NextToken"?}`` → ``{"Entitlements", "NextToken"?}``.
 
     A product code nobody bought has no entitlements; it is not an error. ``NextToken`` belongs to one
@@ -85,18 +65,48 @@ def get_entitlements(marketplace: Marketplace, request: Mapping[str, Any]) -> di
         raise _bad_parameter(f"MaxResults must be between 1 and {_PAGE}.")
     question = hashlib.sha256(json.dumps([product_code, filters], sort_keys=True).encode()).hexdigest()[:16]
     after = _read_next_token(_member(request, "NextToken", str), question)
-    found = marketplace.entitlements(product_code, filters, after, limit + 1)
+    found = here.marketplace.entitlements(partition.name, product_code, filters, after, limit + 1)
     answer: dict[str, Any] = {"Entitlements": [_entitlement(e) for e in found[:limit]]}
     if len(found) > limit:
         answer["NextToken"] = _next_token(found[limit - 1].id, question)
     return answer
 
 
-Operation = Callable[[Marketplace, Mapping[str, Any]], dict[str, Any]]
+def get_agreement_contacts(here: Sandbox, partition: Partition, request: Mapping[str, Any]) -> dict[str, Any]:
+    """``{"agreementId": str}`` → ``{"acceptorContact"?}``, which is left out where the buyer gave none and once the
+    agreement is over. AWS China has no such service; in the sovereign cloud nobody is allowed to ask."""
+    if partition.contacts == "absent":
+        raise unknown_operation()
+    if partition.contacts == "denied":
+        raise access_denied(partition, "aws-marketplace:GetAgreementContacts", 403)
+    agreement_id = _member(request, "agreementId", str)
+    if not agreement_id or not _RESOURCE_ID.fullmatch(agreement_id):
+        raise AwsError("ValidationException", "agreementId is 1 to 64 letters, digits and _/- characters.")
+    try:
+        purchase = here.marketplace.find(agreement_id, partition.name)
+    except UnknownPurchase:
+        raise AwsError(
+            "ResourceNotFoundException",
+            f"Agreement {agreement_id} was not found.",
+            404,
+            {"resourceId": agreement_id, "resourceType": "Agreement"},
+        ) from None
+    if purchase.contact is None or purchase.cancelled_at is not None:
+        return {}
+    return {"acceptorContact": purchase.contact.shape()}
+
+
+def unknown_operation() -> AwsError:
+    """For a target that is not in the table, or not in a partition."""
+    return AwsError("UnknownOperationException", "The X-Amz-Target header names no operation that is here.")
+
+
+Operation = Callable[[Sandbox, Partition, Mapping[str, Any]], dict[str, Any]]
 
 OPERATIONS: dict[str, Operation] = {
     "AWSMPMeteringService.ResolveCustomer": resolve_customer,
     "AWSMPEntitlementService.GetEntitlements": get_entitlements,
+    "AWSMPCommerceService_v20200301.GetAgreementContacts": get_agreement_contacts,
 }
 """``X-Amz-Target`` → operation."""
 
@@ -160,7 +170,7 @@ def _member(request: Mapping[str, Any], name: str, kind: type) -> Any:
     """A member of the request, None where it is absent or null; AWS refuses a wrong JSON type before all else."""
     value = request.get(name)
     if value is not None and (not isinstance(value, kind) or isinstance(value, bool)):
-        raise AwsError("SerializationException", f"{name} has the wrong type.")
+        raise serialization_error(name)
     return value
 
 

@@ -10,6 +10,9 @@ import string
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
+from wizard.sandbox.contacts import Contact
+from wizard.sandbox.errors import FAULTS, PurchaseCancelled, Refused, UnknownPurchase, fault_count
+from wizard.sandbox.partitions import PARTITIONS
 from wizard.sandbox.store import Store
 
 TOKEN_LIFETIME_SECONDS = 4 * 3600
@@ -18,14 +21,6 @@ TOKEN_LIFETIME_SECONDS = 4 * 3600
 STYLES = ("licence", "legacy", "legacy_minimal")
 """licence: listings made since June 2026 (LicenseArn, agreement id, CustomerIdentifier ""). legacy: older
 listings. legacy_minimal: the oldest, and AWS China, which promise a customer identifier and a product code only."""
-
-FAULTS = ("expired", "throttled", "internal", "disabled", "access_denied", "invalid")
-PASSING_FAULTS = ("throttled", "internal")
-DEFAULT_FAULT_COUNT = 3
-"""How often a passing fault shows when nobody says: enough to be seen through a client that retries once or
-twice, few enough that a person's second try gets through."""
-
-MOST_FAULTS = 1000
 
 ENTITLEMENT_SECONDS = 365 * 86400
 _LICENCE_ISSUER = "294406891311"
@@ -41,7 +36,8 @@ FILTERS = ("account", "customer_identifier", "dimension", "license_arn")
 _ENTITLEMENTS = """
 SELECT p.*, e.id AS entitlement_id, e.dimension, e.value, e.expires_at
 FROM entitlements e JOIN purchases p USING (agreement_id)
-WHERE p.product_code = :product_code AND p.cancelled_at IS NULL AND e.expires_at > :now AND e.id > :after
+WHERE p.partition = :partition AND p.product_code = :product_code AND p.cancelled_at IS NULL
+  AND e.expires_at > :now AND e.id > :after
   AND (:account IS NULL
        OR (p.style <> 'legacy_minimal' AND p.account IN (SELECT value FROM json_each(:account))))
   AND (:customer_identifier IS NULL
@@ -52,18 +48,6 @@ ORDER BY e.id LIMIT :limit
 """
 
 Value = int | float | bool | str
-
-
-class Refused(Exception):
-    """A wish the marketplace does not grant; the message says what to do instead."""
-
-
-class UnknownPurchase(Refused):
-    """No purchase has this agreement id."""
-
-
-class PurchaseCancelled(Refused):
-    """The purchase is cancelled, so it can no longer be set up."""
 
 
 @dataclass(frozen=True)
@@ -78,6 +62,8 @@ class Purchase:
     customer_identifier: str
     created_at: float
     cancelled_at: float | None
+    partition: str
+    contact: Contact | None
 
     @property
     def product_id(self) -> str:
@@ -119,16 +105,21 @@ class Marketplace:
         self,
         account: str,
         product_code: str,
-        style: str = "licence",
+        style: str | None = None,
+        partition: str = "aws",
+        contact: Contact | None = None,
         entitlements: Mapping[str, Value] | None = None,
         order_ref: str | None = None,
         fault: str | None = None,
-        fault_count: int | None = None,
+        count: int | None = None,
     ) -> tuple[Purchase, Token]:
         """Make a purchase and its first token. The same ``order_ref`` again gives the same purchase and token.
 
-        ``account`` is 12 digits. Raises :class:`Refused` for a style, fault or product code that does not exist.
+        ``account`` is 12 digits; ``style`` is the partition's own when not given; ``contact`` None: the buyer
+        gave none; ``count``: how many calls the fault spoils. Raises :class:`Refused` for a style, fault or
+        product code that does not exist.
         """
+        style = style or PARTITIONS[partition].style
         if style not in STYLES:
             raise Refused(f"style is one of: {', '.join(STYLES)}.")
         if not _PRODUCT_CODE.fullmatch(product_code):
@@ -137,12 +128,12 @@ class Marketplace:
         agreement_id = "agmt-" + _random(25, _WORD)
         licence = style == "licence"
         arn = (
-            f"arn:aws:license-manager::{_LICENCE_ISSUER}:license:l-{secrets.token_hex(16)}"
+            PARTITIONS[partition].arn(f"license-manager::{_LICENCE_ISSUER}:license:l-{secrets.token_hex(16)}")
             if licence
             else None
         )
         # A legacy customer identifier is the same in every purchase of one account at one listing.
-        identifier = "" if licence else _derived(f"{account}/{product_code}", 10, _IDENTIFIER)
+        identifier = "" if licence else _derived(f"{partition}/{account}/{product_code}", 10, _IDENTIFIER)
         entitled = self._dimensions if entitlements is None else entitlements
         with self._store.writing() as db:
             if order_ref is not None:
@@ -154,8 +145,19 @@ class Marketplace:
                     return purchase, _latest(db, purchase.agreement_id)
             db.execute(
                 "INSERT INTO purchases (agreement_id, order_ref, account, product_code, style, license_arn,"
-                " customer_identifier, created_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-                [agreement_id, order_ref, account, product_code, style, arn, identifier, now],
+                " customer_identifier, created_at, partition, contact) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                [
+                    agreement_id,
+                    order_ref,
+                    account,
+                    product_code,
+                    style,
+                    arn,
+                    identifier,
+                    now,
+                    partition,
+                    None if contact is None else json.dumps(contact.shape()),
+                ],
             )
             db.executemany(
                 "INSERT INTO entitlements (agreement_id, dimension, value, expires_at) VALUES (?, ?, ?, ?)",
@@ -164,11 +166,11 @@ class Marketplace:
                     for name, v in entitled.items()
                 ],
             )
-            token = _mint(db, agreement_id, now, fault, fault_count)
+            token = _mint(db, agreement_id, now, fault, count)
             return _purchase(db, agreement_id), token
 
     def set_up(
-        self, agreement_id: str, fault: str | None = None, fault_count: int | None = None
+        self, agreement_id: str, fault: str | None = None, count: int | None = None
     ) -> tuple[Purchase, Token]:
         """A fresh token for a purchase, as AWS's *Set up product* gives one. Earlier tokens keep working.
 
@@ -178,7 +180,7 @@ class Marketplace:
             purchase = _purchase(db, agreement_id)
             if purchase.cancelled_at is not None:
                 raise PurchaseCancelled("This purchase is cancelled. Make a new one.")
-            return purchase, _mint(db, agreement_id, self._now(), fault, fault_count)
+            return purchase, _mint(db, agreement_id, self._now(), fault, count)
 
     def cancel(self, agreement_id: str) -> Purchase:
         """End a purchase; a second cancel changes nothing. Raises :class:`UnknownPurchase`."""
@@ -189,18 +191,22 @@ class Marketplace:
             )
             return _purchase(db, agreement_id)
 
-    def find(self, agreement_id: str) -> Purchase:
-        """Raises :class:`UnknownPurchase`."""
+    def find(self, agreement_id: str, partition: str | None = None) -> Purchase:
+        """A purchase, of one partition or of any. Raises :class:`UnknownPurchase`."""
         with self._store.reading() as db:
-            return _purchase(db, agreement_id)
+            purchase = _purchase(db, agreement_id)
+        if partition not in (None, purchase.partition):
+            raise UnknownPurchase("No purchase has this agreement id.")
+        return purchase
 
-    def of_account(self, account: str, limit: int = 200) -> list[Purchase]:
-        """The purchases of an account, newest first."""
+    def of_account(self, account: str, partition: str, limit: int = 200) -> list[Purchase]:
+        """The purchases of an account in its partition, newest first."""
         with self._store.reading() as db:
             rows = db.execute(
-                "SELECT * FROM purchases WHERE account = ? ORDER BY id DESC LIMIT ?", [account, limit]
+                "SELECT * FROM purchases WHERE account = ? AND partition = ? ORDER BY id DESC LIMIT ?",
+                [account, partition, limit],
             )
-            return [_to_purchase(row) for row in rows]
+            return [to_purchase(row) for row in rows]
 
     def latest_token(self, agreement_id: str) -> tuple[Purchase, Token]:
         """A purchase and the newest of its tokens. Raises :class:`UnknownPurchase`."""
@@ -211,13 +217,18 @@ class Marketplace:
         """Whether a token's four hours are over."""
         return self._now() - token.created_at >= TOKEN_LIFETIME_SECONDS
 
-    def redeem(self, token: str) -> tuple[Purchase | None, str | None]:
+    def redeem(self, token: str, partition: str) -> tuple[Purchase | None, str | None]:
         """``(purchase, None)``, or ``(None, fault)`` with one of :data:`FAULTS`. Spends one count of a passing fault.
 
         A good token gives the same purchase every time until it expires, also after the purchase was cancelled.
+        In a partition other than its own nobody knows it.
         """
         with self._store.writing() as db:
-            row = db.execute("SELECT * FROM tokens WHERE token = ?", [token]).fetchone()
+            row = db.execute(
+                "SELECT t.* FROM tokens t JOIN purchases p USING (agreement_id)"
+                " WHERE t.token = ? AND p.partition = ?",
+                [token, partition],
+            ).fetchone()
             if row is None:
                 return None, "invalid"
             if self.lapsed(_to_token(row)):
@@ -232,7 +243,12 @@ class Marketplace:
             return _purchase(db, row["agreement_id"]), None
 
     def entitlements(
-        self, product_code: str, filters: Mapping[str, Sequence[str]], after: int, limit: int
+        self,
+        partition: str,
+        product_code: str,
+        filters: Mapping[str, Sequence[str]],
+        after: int,
+        limit: int,
     ) -> list[Entitlement]:
         """What is in force for one product: purchases that are not cancelled, values that have not expired.
 
@@ -244,7 +260,7 @@ class Marketplace:
             return [
                 Entitlement(
                     row["entitlement_id"],
-                    _to_purchase(row),
+                    to_purchase(row),
                     row["dimension"],
                     json.loads(row["value"]),
                     row["expires_at"],
@@ -252,7 +268,8 @@ class Marketplace:
                 for row in db.execute(
                     _ENTITLEMENTS,
                     asked
-                    | {"product_code": product_code, "now": self._now(), "after": after, "limit": limit},
+                    | {"partition": partition, "product_code": product_code}
+                    | {"now": self._now(), "after": after, "limit": limit},
                 )
             ]
 
@@ -271,14 +288,7 @@ def random_account() -> str:
 def _mint(
     db: sqlite3.Connection, agreement_id: str, now: float, fault: str | None, count: int | None
 ) -> Token:
-    if fault is None and count is not None:
-        raise Refused("faultCount goes with a fault.")
-    if fault is not None and fault not in FAULTS:
-        raise Refused(f"fault is one of: {', '.join(FAULTS)}.")
-    if count is not None and not 1 <= count <= MOST_FAULTS:
-        raise Refused(f"faultCount is a whole number from 1 to {MOST_FAULTS}.")
-    if fault in PASSING_FAULTS and count is None:
-        count = DEFAULT_FAULT_COUNT
+    count = fault_count(fault, count, FAULTS)
     token = _token()
     db.execute(
         "INSERT INTO tokens (token, agreement_id, created_at, fault, fault_left) VALUES (?, ?, ?, ?, ?)",
@@ -308,7 +318,7 @@ def _purchase(db: sqlite3.Connection, agreement_id: str) -> Purchase:
     row = db.execute("SELECT * FROM purchases WHERE agreement_id = ?", [agreement_id]).fetchone()
     if row is None:
         raise UnknownPurchase("No purchase has this agreement id.")
-    return _to_purchase(row)
+    return to_purchase(row)
 
 
 def _latest(db: sqlite3.Connection, agreement_id: str) -> Token:
@@ -316,8 +326,12 @@ def _latest(db: sqlite3.Connection, agreement_id: str) -> Token:
     return _to_token(row.fetchone())
 
 
-def _to_purchase(row: sqlite3.Row) -> Purchase:
-    return Purchase(**{name: row[name] for name in Purchase.__dataclass_fields__})
+def to_purchase(row: sqlite3.Row) -> Purchase:
+    """A row of the table of purchases."""
+    members = {name: row[name] for name in Purchase.__dataclass_fields__}
+    if members["contact"] is not None:
+        members["contact"] = Contact(**json.loads(members["contact"]))
+    return Purchase(**members)
 
 
 def _to_token(row: sqlite3.Row) -> Token:

@@ -19,7 +19,11 @@ CREATE TABLE IF NOT EXISTS purchases (
     license_arn TEXT,
     customer_identifier TEXT NOT NULL,
     created_at REAL NOT NULL,
-    cancelled_at REAL
+    cancelled_at REAL,
+    partition TEXT NOT NULL DEFAULT 'aws',
+    contact TEXT,
+    metering_fault TEXT,
+    metering_fault_left INTEGER
 );
 CREATE INDEX IF NOT EXISTS purchases_account ON purchases (account);
 CREATE INDEX IF NOT EXISTS purchases_product_code ON purchases (product_code);
@@ -50,7 +54,21 @@ CREATE TABLE IF NOT EXISTS mails (
     sent_at REAL NOT NULL
 );
 CREATE INDEX IF NOT EXISTS mails_recipient ON mails (recipient, id);
+CREATE TABLE IF NOT EXISTS sessions (
+    access_key_id TEXT PRIMARY KEY,
+    session_token TEXT NOT NULL,
+    partition TEXT NOT NULL,
+    expires_at REAL NOT NULL
+);
 """
+
+_ADDED = (
+    ("purchases", "partition", "TEXT NOT NULL DEFAULT 'aws'"),
+    ("purchases", "contact", "TEXT"),
+    ("purchases", "metering_fault", "TEXT"),
+    ("purchases", "metering_fault_left", "INTEGER"),
+)
+"""Columns that a file of an earlier version does not have. It keeps what it holds and gets them."""
 
 
 class Store:
@@ -61,7 +79,7 @@ class Store:
     """
 
     def __init__(self, path: str | Path) -> None:
-        """Create the file, its folder and its tables where they are missing.
+        """Create the file, its folder, its tables and their columns where they are missing.
 
         ``path`` names a file; ``":memory:"`` would be a new empty database at every operation.
         """
@@ -70,8 +88,15 @@ class Store:
         self.path = Path(path)
         self.path.parent.mkdir(parents=True, exist_ok=True)
         self._become_wal()
-        with closing(self._connect()) as connection:
-            connection.executescript("BEGIN IMMEDIATE;" + _SCHEMA + "COMMIT;")
+        with self.writing() as connection:
+            for statement in _SCHEMA.split(";"):
+                connection.execute(statement)
+            for table, column, kind in _ADDED:
+                known = connection.execute(
+                    "SELECT 1 FROM pragma_table_info(?) WHERE name = ?", [table, column]
+                )
+                if known.fetchone() is None:
+                    connection.execute(f"ALTER TABLE {table} ADD COLUMN {column} {kind}")
 
     @contextmanager
     def reading(self) -> Iterator[sqlite3.Connection]:

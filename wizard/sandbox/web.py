@@ -6,14 +6,17 @@ from datetime import UTC, datetime
 from typing import Any, cast
 
 from babel.dates import format_datetime
-from flask import Flask, Response, abort, current_app, jsonify, render_template, request, url_for
+from flask import Flask, Response, abort, current_app, g, jsonify, render_template, request, url_for
 from flask_babel import get_locale
 from flask_babel import gettext as _
 from werkzeug.exceptions import HTTPException
 
 from wizard.i18n import language_of, other_language
+from wizard.sandbox.credentials import Sessions
+from wizard.sandbox.errors import UnknownPurchase
 from wizard.sandbox.mails import Mails
-from wizard.sandbox.purchases import Marketplace, UnknownPurchase
+from wizard.sandbox.partitions import PARTITIONS
+from wizard.sandbox.purchases import Marketplace
 from wizard.sandbox.settings import SandboxSettings
 
 CSP = {
@@ -29,7 +32,7 @@ CSP = {
 
 # Word joiners and no-break spaces: a date does not fall apart at the end of a line.
 _CHINESE_MOMENT = "\u2060".join("y年M月d日") + "\u00a0HH:mm\u2060（UTC）"
-_FOR_PROGRAMS = ("/aws/api", "/aws/purchases", "/mailbox.json")
+_FOR_PROGRAMS = ("/aws/api", "/aws/sts", "/aws/purchases", "/mailbox.json")
 
 
 @dataclass(frozen=True)
@@ -38,6 +41,7 @@ class Sandbox:
 
     settings: SandboxSettings
     marketplace: Marketplace
+    sessions: Sessions
     mails: Mails
 
 
@@ -116,6 +120,7 @@ def _context() -> dict[str, Any]:
         "stylesheet_url": settings.stylesheet_url,
         "script_url": settings.script_url,
         "place": _("Sandbox"),
+        "marketplace": (g.get("partition") or PARTITIONS["aws"]).marketplace,
         "reference": None,
         "home_url": url_for("pages.index"),
     }
