@@ -252,6 +252,18 @@ def test_a_customer_who_subscribed_again_is_metered_on_the_new_purchase(live: Li
     assert counted(live, second)["totals"] == {"logs": "3"}
 
 
+def test_who_comes_back_within_the_hour_is_metered_for_before_and_after(live: LiveSandbox) -> None:
+    first = live.buy(customerAWSAccountId=ACCOUNT, style="legacy")
+    live.clock.at += HOUR + 1200
+    live.post(f"/aws/purchases/{first['agreementId']}/cancel")
+    live.clock.at += 1200
+    second = live.buy(customerAWSAccountId=ACCOUNT, style="legacy")
+    after = {"Timestamp": datetime.fromtimestamp(live.clock.at, UTC)}
+    answer = meter(live, legacy(first), legacy(second) | after, product=PRODUCT)
+    assert statuses(answer) == ["Success", "Success"]
+    assert [len(counted(live, one)["records"]) for one in (first, second)] == [1, 1]
+
+
 def test_a_customer_of_another_product_is_not_subscribed(live: LiveSandbox) -> None:
     other = live.buy(style="legacy", productCode=SECOND_PRODUCT)
     mine = live.buy(style="legacy")

@@ -151,6 +151,8 @@ class Meter:
         if not found:
             raise AwsError("InvalidCustomerIdentifierException", "No customer is named like this.")
         own = [purchase for purchase in found if purchase.product_code == product_code]
+        # Somebody who left and came back within the hour is still metered for what they used before.
+        own = [purchase for purchase in own if _had_started(purchase, usage)] or own
         return _Customer(f"{partition.name}/{product_code}/{found[-1].account}", own[-1] if own else None)
 
     def _check(
@@ -179,7 +181,7 @@ class Meter:
         for customer, usage in zip(customers, usages, strict=True):
             if not _in_time(usage.at, now):
                 raise AwsError("TimestampOutOfBoundsException", "A Timestamp is out of the allowed range.")
-            if customer.purchase is not None and usage.at // HOUR < customer.purchase.created_at // HOUR:
+            if customer.purchase is not None and not _had_started(customer.purchase, usage):
                 raise AwsError(
                     "InvalidLicenseException" if usage.licence else "TimestampOutOfBoundsException",
                     "A Timestamp is before the start of the purchase.",
@@ -217,6 +219,10 @@ def _dimensions_of(db: sqlite3.Connection, partition: Partition, product_code: s
         [partition.name, product_code],
     )
     return {row["dimension"] for row in rows}
+
+
+def _had_started(purchase: Purchase, usage: Usage) -> bool:
+    return purchase.created_at // HOUR <= usage.at // HOUR
 
 
 def _in_time(at: float, now: float) -> bool:
