@@ -1,5 +1,8 @@
 """Every page, in both languages, light and dark, wide and narrow: readable, reachable by keyboard, and light."""
 
+from datetime import UTC, datetime
+from typing import Any
+
 import pytest
 from playwright.sync_api import Page, expect
 
@@ -7,6 +10,7 @@ from tests.support.browser import Visitors
 from tests.support.customer import Customer
 from tests.support.looks import Looks
 from tests.support.over_http import HttpWalk, database, walk_over_http
+from tests.support.sandbox import aws_client
 from tests.support.server import Server
 
 LANDING = "/marketplaces/aws/landing"
@@ -208,10 +212,43 @@ def test_the_pages_of_the_sandbox(tour: Tour) -> None:
     tour.look("sandbox, cancel")
     customer.press("Yes, Cancel Subscription")
     tour.look("sandbox, cancelled")
+    for partition in ("aws-cn", "aws-eusc"):
+        tour.open(f"/sandbox/{partition}/", f"product, {partition}")
+        abroad = tour.server.buy(partition=partition)["agreementId"]
+        tour.open(f"/sandbox/{partition}/software/{abroad}/metering", f"nothing metered, {partition}")
+        tour.open(f"/sandbox/{partition}/software/{abroad}/set-up", f"sandbox, set up, {partition}")
+    metered = tour.server.buy(entitlements={"gb_ingested": 1}, contact=None)
+    meter(tour.server, metered)
+    tour.open(f"/sandbox/aws/software/{metered['agreementId']}/metering", "metered")
+    tour.open(f"/sandbox/aws/software/{metered['agreementId']}", "sandbox, manage, a buyer without a name")
 
     walk = tour.walk().register().give_basics()
     mail = tour.server.mail(walk.person.email)
     tour.open(f"/sandbox/mailbox?to={walk.person.email}", "mailbox")
     tour.page.goto(f"{tour.server.url}/sandbox/mailbox/{mail['id']}")
     tour.look("mail", most_requests=4)  # The mail's own HTML is shown in a frame that can do nothing.
-    tour.looks.check(at_least=12)
+    tour.looks.check(at_least=20)
+
+
+def meter(server: Server, bought: dict[str, Any]) -> None:
+    """An hour with all there can be to see: tags, a dimension without a name, and what is billed twice."""
+    client = aws_client(server.sandbox_url, "meteringmarketplace")
+    tags = [{"Key": "workspace", "Value": "a-workspace-with-a-rather-long-name-in-frankfurt"}]
+    usage = {
+        "Timestamp": datetime.now(UTC),
+        "CustomerAWSAccountId": bought["customerAWSAccountId"],
+        "Dimension": "logs",
+        "QuantityAsDecimal": "1234567.000001",
+    }
+    shared = [
+        {"AllocatedUsageQuantityAsDecimal": "1234567", "Tags": tags},
+        {"AllocatedUsageQuantityAsDecimal": "0.000001"},
+    ]
+    licence = {"LicenseArn": bought["licenseArn"]}
+    client.batch_meter_usage(
+        UsageRecords=[
+            usage | licence | {"UsageAllocations": shared},
+            usage | licence | {"Dimension": "gb_ingested"},
+        ]
+    )
+    client.batch_meter_usage(UsageRecords=[usage], ProductCode=bought["productCode"])

@@ -345,7 +345,7 @@ def call(live: LiveSandbox, target: str | None, body: bytes, path: str = "/aws/a
 
 
 @pytest.mark.parametrize(
-    "target", [None, "", "AWSMPMeteringService.BatchMeterUsage", "AWSMPMeteringService", "Nobody.DoThings"]
+    "target", [None, "", "AWSMPMeteringService.MeterUsage", "AWSMPMeteringService", "Nobody.DoThings"]
 )
 def test_an_operation_that_is_not_here_is_unknown(live: LiveSandbox, target: str | None) -> None:
     status, answer, _ = call(live, target, b"{}")

@@ -297,7 +297,7 @@ def test_a_huge_body_is_refused(buyer: Buyer) -> None:
 
 def test_the_whole_walk_is_there_in_chinese(app: Flask) -> None:
     buyer = Buyer(app, "zh")
-    page = buyer.follow(buyer.get("/"), "AWS Marketplace 上的商品")
+    page = buyer.follow(buyer.get("/"), "商品页：AWS Marketplace")
     wrong = buyer.press(page, "Continue Subscription", account="1")
     assert wrong.errors == {"account": "填写 12 位数字的 AWS 账号，例如 7828 5828 5006"}
     assert "有内容需要修改" in wrong.text

@@ -14,6 +14,7 @@ from tests.support.sandbox import (
     SOVEREIGN_PRODUCT,
     WIZARD,
     LiveSandbox,
+    aws_client,
     live_sandbox,
     settings,
 )
@@ -369,8 +370,7 @@ def test_temporary_credentials_need_their_own_session_token_and_partition(live: 
         {"AccessKeyId": "ASIAMADEUPMADEUP1234", "SecretAccessKey": "x", "SessionToken": "y"},
     ]
     for credentials in wrong:
-        live._clients.clear()
-        client = live.aws("meteringmarketplace", credentials=credentials)
+        client = aws_client(live.url, "meteringmarketplace", credentials=credentials)
         assert refusal(lambda asked=client: asked.resolve_customer(RegistrationToken=token)) == (
             "UnrecognizedClientException",
             400,

@@ -80,6 +80,25 @@ def mounted(app: Flask) -> Any:
     return DispatcherMiddleware(nothing, {"/sandbox": app})
 
 
+def aws_client(
+    url: str, service: str, partition: str = "aws", credentials: dict[str, Any] | None = None
+) -> Any:
+    """A boto3 client of a sandbox's service, as any seller would have it, that asks once and never again.
+
+    ``url`` ends in /sandbox; ``credentials``: as AssumeRole gave them, anybody's when not given.
+    """
+    given = credentials or {"AccessKeyId": "anybody", "SecretAccessKey": "anything"}
+    return boto3.client(
+        service,
+        region_name=PARTITIONS[partition].region,
+        endpoint_url=f"{url}/aws/{'sts' if service == 'sts' else 'api'}",
+        aws_access_key_id=given["AccessKeyId"],
+        aws_secret_access_key=given["SecretAccessKey"],
+        aws_session_token=given.get("SessionToken"),
+        config=Config(retries={"total_max_attempts": 1, "mode": "standard"}, max_pool_connections=64),
+    )
+
+
 @dataclass
 class LiveSandbox:
     """A sandbox behind a real socket. ``url`` ends in /sandbox."""
@@ -90,22 +109,10 @@ class LiveSandbox:
     _clients: dict[tuple[str, str, str], Any] = field(default_factory=dict)
 
     def aws(self, service: str, partition: str = "aws", credentials: dict[str, Any] | None = None) -> Any:
-        """A boto3 client of a service, as any seller would have it, that asks once and never again.
-
-        ``credentials``: as AssumeRole gave them; anybody's when not given.
-        """
-        given = credentials or {"AccessKeyId": "anybody", "SecretAccessKey": "anything"}
-        key = (service, partition, given["AccessKeyId"])
+        """An :func:`aws_client` of this sandbox, made once."""
+        key = (service, partition, (credentials or {}).get("SessionToken") or "")
         if key not in self._clients:
-            self._clients[key] = boto3.client(
-                service,
-                region_name=PARTITIONS[partition].region,
-                endpoint_url=f"{self.url}/aws/{'sts' if service == 'sts' else 'api'}",
-                aws_access_key_id=given["AccessKeyId"],
-                aws_secret_access_key=given["SecretAccessKey"],
-                aws_session_token=given.get("SessionToken"),
-                config=Config(retries={"total_max_attempts": 1, "mode": "standard"}, max_pool_connections=64),
-            )
+            self._clients[key] = aws_client(self.url, service, partition, credentials)
         return self._clients[key]
 
     def resolve(self, token: str, partition: str = "aws") -> dict[str, Any]:

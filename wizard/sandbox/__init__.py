@@ -2,17 +2,22 @@
 
 What is here:
 
-* **An AWS API** at ``POST /aws/api`` that answers unmodified AWS SDKs (JSON 1.1, ``X-Amz-Target``):
-  ``ResolveCustomer`` and ``GetEntitlements``, with AWS's shapes and error codes::
+* **An AWS API** at ``POST /aws/api`` that answers unmodified AWS SDKs (JSON, ``X-Amz-Target``): ``ResolveCustomer``,
+  ``BatchMeterUsage``, ``GetEntitlements`` and ``GetAgreementContacts``, with AWS's shapes and error codes::
 
       boto3.client("meteringmarketplace", endpoint_url="http://localhost:5000/sandbox/aws/api", …)
 
   or, without touching the program, ``AWS_ENDPOINT_URL_MARKETPLACE_METERING`` and
-  ``AWS_ENDPOINT_URL_MARKETPLACE_ENTITLEMENT_SERVICE`` in its environment. Any credentials will do.
-* **Pages** where a person plays the buyer, from ``/``: Continue Subscription, Subscribe, Set Up Your Account
-  (a real form, posted from another origin to the registration URL), Your Marketplace Software, Cancel.
+  ``AWS_ENDPOINT_URL_MARKETPLACE_ENTITLEMENT_SERVICE`` in its environment. Any credentials will do, but those of a
+  role are made at ``POST /aws/sts`` (``AssumeRole``) and end.
+* **Three partitions**: the region a request is signed for says whether it is for ``aws``, ``aws-cn`` or
+  ``aws-eusc``, which share no purchase and no account.
+* **Pages** where a person plays the buyer, for each partition, from ``/``: Continue Subscription, Subscribe, Set Up
+  Your Account (a real form, posted from another origin to the registration URL), Your Marketplace Software with
+  what was metered, Cancel.
 * **Doors for programs**: ``POST /aws/purchases`` gives a token, on wish one that fails in a scripted way;
-  ``POST /aws/purchases/<agreementId>/cancel``; ``GET /mailbox.json?to=``.
+  ``POST /aws/purchases/<agreementId>/cancel``; ``GET`` and ``POST /aws/purchases/<agreementId>/metering`` to read
+  what was metered and to make the next calls fail; ``GET /mailbox.json?to=``.
 * **A mailbox** that is an SMTP server: :func:`wizard.sandbox.mailbox.start_mailbox`, read at ``/mailbox``.
 
 It is one WSGI app with one SQLite file. Mount it beside the product under test, or serve it alone::
@@ -43,6 +48,7 @@ from wizard.sandbox.credentials import Sessions
 from wizard.sandbox.doors import doors
 from wizard.sandbox.mailbox_pages import mailbox_pages
 from wizard.sandbox.mails import Mails
+from wizard.sandbox.metering import Meter
 from wizard.sandbox.pages import aws_pages, pages
 from wizard.sandbox.purchases import Marketplace
 from wizard.sandbox.settings import Dimension, SandboxSettings
@@ -63,6 +69,7 @@ def create_sandbox(settings: SandboxSettings) -> Flask:
     app.extensions["sandbox"] = Sandbox(
         settings,
         Marketplace(store, settings.now, {d.key: d.entitled for d in settings.dimensions}),
+        Meter(store, settings.now, [d.key for d in settings.dimensions], settings.product_codes),
         Sessions(store, settings.now),
         Mails(store, settings.now),
     )

@@ -8,6 +8,7 @@ from flask import Blueprint, Response, jsonify, request
 from wizard.sandbox import purchases
 from wizard.sandbox.contacts import Contact, contact_of, person_of
 from wizard.sandbox.errors import MOST_FAULTS, PurchaseCancelled, Refused, UnknownPurchase
+from wizard.sandbox.metering import Metered, plain, totals
 from wizard.sandbox.purchases import Purchase, Token
 from wizard.sandbox.web import json_object, sandbox
 
@@ -47,10 +48,7 @@ def purchase() -> tuple[Response, int]:
     ``agreementId`` of an earlier purchase for a fresh token of that one, with nothing but a fault beside it.
     """
     wish = _wish()
-    count = wish.get("faultCount")
-    if count is not None and type(count) is not int:
-        raise Refused(f"faultCount is a whole number from 1 to {MOST_FAULTS}.")
-    fault = _text(wish, "fault")
+    count, fault = _count(wish), _text(wish, "fault")
     agreement_id = _text(wish, "agreementId")
     marketplace = sandbox().marketplace
     if agreement_id is not None:
@@ -85,6 +83,32 @@ def cancel(agreement_id: str) -> Response:
         status="cancelled",
         cancelledAt=iso(cancelled.cancelled_at or 0.0),
     )
+
+
+@doors.get("/aws/purchases/<agreement_id>/metering")
+def metering(agreement_id: str) -> Response:
+    """What was counted for a purchase, the latest hour first, and all of it by dimension. 404 for no purchase."""
+    found = sandbox().marketplace.find(agreement_id)
+    records = sandbox().meter.of(agreement_id)
+    return jsonify(
+        agreementId=found.agreement_id,
+        totals={dimension: plain(total) for dimension, total in totals(records).items()},
+        records=[_metered(record) for record in records],
+    )
+
+
+@doors.post("/aws/purchases/<agreement_id>/metering")
+def script_metering(agreement_id: str) -> Response:
+    """Make the next calls that meter a purchase go wrong: ``{"fault", "faultCount"?}``.
+
+    ``fault`` unprocessed (its records come back in ``UnprocessedRecords``) | throttled | internal | disabled |
+    access_denied, or null to end it · ``faultCount`` how many calls (3 for the first three when not given, every
+    call for the others).
+    """
+    wish = _wish()
+    _only(wish, ("fault", "faultCount"), "Known members: fault, faultCount.")
+    fault, count = sandbox().meter.script(agreement_id, _text(wish, "fault"), _count(wish))
+    return jsonify(agreementId=agreement_id, fault=fault, faultCount=count)
 
 
 @doors.get("/mailbox.json")
@@ -130,6 +154,13 @@ def _text(wish: dict[str, Any], name: str) -> str | None:
     return value
 
 
+def _count(wish: dict[str, Any]) -> int | None:
+    count = wish.get("faultCount")
+    if count is not None and type(count) is not int:
+        raise Refused(f"faultCount is a whole number from 1 to {MOST_FAULTS}.")
+    return count
+
+
 def _partition(wish: dict[str, Any]) -> str:
     known = sandbox().settings.product_codes
     partition = _text(wish, "partition") or ("aws" if "aws" in known else next(iter(known)))
@@ -152,6 +183,20 @@ def _entitlements(wish: dict[str, Any]) -> dict[str, purchases.Value] | None:
     if not isinstance(asked, dict) or not all(name and isinstance(v, kinds) for name, v in asked.items()):
         raise Refused("entitlements is an object of dimension names and numbers, strings, true or false.")
     return asked
+
+
+def _metered(record: Metered) -> dict[str, Any]:
+    return {
+        "meteringRecordId": record.record_id,
+        "dimension": record.dimension,
+        "quantity": plain(record.quantity),
+        "hour": iso(record.hour),
+        "timestamp": iso(record.at),
+        "receivedAt": iso(record.received_at),
+        "by": "licence" if record.licence else "productCode",
+        "billedTwice": record.twice,
+        "allocations": [{"quantity": plain(a.quantity), "tags": a.tags} for a in record.allocations],
+    }
 
 
 def _made(bought: Purchase, token: Token) -> dict[str, Any]:

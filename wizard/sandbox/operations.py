@@ -17,6 +17,7 @@ from typing import Any
 from wizard.sandbox.errors import AwsError, UnknownPurchase, access_denied, fault_error, serialization_error
 from wizard.sandbox.partitions import Partition
 from wizard.sandbox.purchases import Entitlement, Purchase, Value
+from wizard.sandbox.usage import usages
 from wizard.sandbox.web import Sandbox
 
 
@@ -96,6 +97,13 @@ def get_agreement_contacts(here: Sandbox, partition: Partition, request: Mapping
     return {"acceptorContact": purchase.contact.shape()}
 
 
+def batch_meter_usage(here: Sandbox, partition: Partition, request: Mapping[str, Any]) -> dict[str, Any]:
+    """``{"UsageRecords": [≤ 25], "ProductCode"?}`` → ``{"Results", "UnprocessedRecords"}``: what became of each
+    record, and those to send again."""
+    results, unprocessed = here.meter.report(partition, *usages(request))
+    return {"Results": results, "UnprocessedRecords": unprocessed}
+
+
 def unknown_operation() -> AwsError:
     """For a target that is not in the table, or not in a partition."""
     return AwsError("UnknownOperationException", "The X-Amz-Target header names no operation that is here.")
@@ -105,6 +113,7 @@ Operation = Callable[[Sandbox, Partition, Mapping[str, Any]], dict[str, Any]]
 
 OPERATIONS: dict[str, Operation] = {
     "AWSMPMeteringService.ResolveCustomer": resolve_customer,
+    "AWSMPMeteringService.BatchMeterUsage": batch_meter_usage,
     "AWSMPEntitlementService.GetEntitlements": get_entitlements,
     "AWSMPCommerceService_v20200301.GetAgreementContacts": get_agreement_contacts,
 }

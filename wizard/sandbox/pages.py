@@ -1,6 +1,7 @@
 """The buyer's pages: product, subscribe, set up, Your Marketplace Software, manage, cancel."""
 
 import secrets
+from itertools import groupby
 from typing import Any
 
 from flask import Blueprint, Response, abort, g, make_response, redirect, render_template, request, url_for
@@ -13,6 +14,7 @@ from wizard.sandbox.contacts import person_of
 from wizard.sandbox.credentials import EXTERNAL_ID, ROLE_ACCOUNT, ROLE_NAME
 from wizard.sandbox.errors import PurchaseCancelled
 from wizard.sandbox.forms import AccountForm, BuyForm
+from wizard.sandbox.metering import totals
 from wizard.sandbox.partitions import PARTITIONS, Partition
 from wizard.sandbox.purchases import Purchase
 from wizard.sandbox.web import csp, sandbox
@@ -22,6 +24,7 @@ aws_pages = Blueprint("aws", __name__, url_prefix="/<any('aws', 'aws-cn', 'aws-e
 """The same pages for each partition; the one of the request is in ``g.partition``."""
 
 ACCOUNT_COOKIE = "sandbox_account"
+_MOST_SHOWN = 200
 
 
 @aws_pages.url_value_preprocessor
@@ -121,6 +124,22 @@ def software() -> Any:
 def manage(agreement_id: str) -> str:
     purchase = _found(agreement_id)
     return _page("manage.html", heading=_("Manage %(product)s", product=_title()), bought=purchase)
+
+
+@aws_pages.get("/software/<agreement_id>/metering")
+def metering(agreement_id: str) -> str:
+    """What the seller has metered, hour by hour."""
+    purchase = _found(agreement_id)
+    records = sandbox().meter.of(agreement_id)
+    return _page(
+        "metering.html",
+        heading=_("Metered usage"),
+        bought=purchase,
+        names={dimension.key: dimension for dimension in sandbox().settings.dimensions},
+        totals=totals(records),
+        hours=[(hour, list(group)) for hour, group in groupby(records[:_MOST_SHOWN], lambda r: r.hour)],
+        left_out=max(0, len(records) - _MOST_SHOWN),
+    )
 
 
 @aws_pages.get("/software/<agreement_id>/set-up")

@@ -54,6 +54,20 @@ CREATE TABLE IF NOT EXISTS mails (
     sent_at REAL NOT NULL
 );
 CREATE INDEX IF NOT EXISTS mails_recipient ON mails (recipient, id);
+CREATE TABLE IF NOT EXISTS metered (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    record_id TEXT NOT NULL UNIQUE,
+    agreement_id TEXT NOT NULL REFERENCES purchases (agreement_id),
+    customer TEXT NOT NULL,
+    dimension TEXT NOT NULL,
+    hour INTEGER NOT NULL,
+    quantity TEXT NOT NULL,
+    allocations TEXT NOT NULL,
+    at REAL NOT NULL,
+    received_at REAL NOT NULL,
+    UNIQUE (customer, dimension, hour)
+);
+CREATE INDEX IF NOT EXISTS metered_agreement ON metered (agreement_id, hour);
 CREATE TABLE IF NOT EXISTS sessions (
     access_key_id TEXT PRIMARY KEY,
     session_token TEXT NOT NULL,

@@ -15,6 +15,7 @@ from wizard.i18n import language_of, other_language
 from wizard.sandbox.credentials import Sessions
 from wizard.sandbox.errors import UnknownPurchase
 from wizard.sandbox.mails import Mails
+from wizard.sandbox.metering import Meter, plain
 from wizard.sandbox.partitions import PARTITIONS
 from wizard.sandbox.purchases import Marketplace
 from wizard.sandbox.settings import SandboxSettings
@@ -41,6 +42,7 @@ class Sandbox:
 
     settings: SandboxSettings
     marketplace: Marketplace
+    meter: Meter
     sessions: Sessions
     mails: Mails
 
@@ -82,6 +84,7 @@ def init_web(app: Flask) -> None:
     app.after_request(_headers)
     app.context_processor(_context)
     app.add_template_filter(account_number)
+    app.add_template_filter(plain, "quantity")
     app.add_template_filter(moment, "datetime")
     app.add_template_filter(clock_time, "time")
     app.register_error_handler(HTTPException, _problem)
