@@ -3,6 +3,7 @@
 from flask import Blueprint, Response, current_app, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 
+from wizard import logs, metrics
 from wizard.billing import subscriptions
 from wizard.limits import limited
 from wizard.marketplaces import arrivals, aws
@@ -38,14 +39,17 @@ def aws_landing() -> ResponseReturnValue:
         return _problem(reason.kind, reason.status, marketplace, token)
     genuine()
     arrival = arrivals.land(marketplace.name, token, subscription)
+    metrics.LANDINGS.labels(marketplace.name, "landed").inc()
     return redirect(url_for("flows.arrive", arrival_id=arrival.id), 303)
 
 
 def _problem(kind: str, status: int, marketplace: Marketplace, token: str = "") -> Response:
+    metrics.LANDINGS.labels(marketplace.name, kind).inc()
     response = current_app.make_response(
         render_template(
             "arrivals/problem.html",
             kind=kind,
+            reference=logs.request_id(),
             retry_token=token if kind == "throttled" else None,
             action_url=url_for(".aws_landing"),
             **_links(marketplace),
