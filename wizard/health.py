@@ -1,6 +1,5 @@
 """``/healthz`` (the process), ``/readyz`` (database, migrations, a worker, the outbox) and ``/metrics``."""
 
-import contextvars
 import logging
 import os
 import threading
@@ -19,7 +18,7 @@ from prometheus_client.metrics_core import Metric
 from prometheus_client.multiprocess import MultiProcessCollector
 from sqlalchemy.exc import SQLAlchemyError
 
-from wizard import clock, outbox
+from wizard import clock, logs, outbox
 from wizard.extensions import db
 
 T = TypeVar("T")
@@ -104,20 +103,18 @@ def _ask(question: Callable[[], T]) -> T | None:
     if not _asking.acquire(timeout=PATIENCE):
         return None
     answers: list[T] = []
+    asked_by = logs.origin()
 
     @copy_current_request_context
     def ask() -> None:
         try:
             answers.append(question())
-            db.session.rollback()
         except SQLAlchemyError as error:
-            log.error("the database did not answer", extra={"alert": "database"}, exc_info=error)
-            db.session.rollback()
+            log.error("the database did not answer", extra={"alert": "database", **asked_by}, exc_info=error)
         finally:
             _asking.release()
 
-    context = contextvars.copy_context()
-    asking = threading.Thread(target=context.run, args=(ask,), name="health", daemon=True)
+    asking = threading.Thread(target=ask, name="health", daemon=True)
     asking.start()
     asking.join(PATIENCE)
     return answers[0] if answers else None

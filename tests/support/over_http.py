@@ -9,12 +9,13 @@ client does that inside one process. One ``HttpClient`` is one browser without s
 """
 
 import sqlite3
+import ssl
 import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Mapping
 from contextlib import closing
-from http.client import HTTPMessage
+from http.client import HTTPConnection, HTTPMessage, HTTPSConnection
 from http.cookiejar import CookieJar
 from types import SimpleNamespace
 from typing import IO, Any, cast
@@ -36,12 +37,18 @@ LANGUAGES = {"en": "en", "zh": "zh-CN"}
 class HttpClient:
     """One browser over sockets. The methods are those of :class:`tests.support.client.Client` that a walk needs."""
 
-    def __init__(self, origin: str, language: str = "en") -> None:
+    def __init__(
+        self, origin: str, language: str = "en", *, address: str = "", tls: ssl.SSLContext | None = None
+    ) -> None:
+        """``address`` is this browser's own, one of 127.0.0.0/8; ``tls`` says whose certificates it believes."""
         self.origin = origin
         self.language = language
         self.cookies = CookieJar()
         self._opener = urllib.request.build_opener(
-            _Stay(), urllib.request.HTTPCookieProcessor(self.cookies), urllib.request.ProxyHandler({})
+            _Stay(),
+            urllib.request.HTTPCookieProcessor(self.cookies),
+            urllib.request.ProxyHandler({}),
+            *([_PlainFrom(address), _TlsFrom(address, tls)] if address or tls else []),
         )
 
     def other(self, language: str | None = None) -> "HttpClient":
@@ -161,3 +168,24 @@ class _Stay(urllib.request.HTTPRedirectHandler):
         newurl: str,
     ) -> None:
         return None
+
+
+class _PlainFrom(urllib.request.HTTPHandler):
+    """Connections that leave from an address of one's own, as those of different customers do."""
+
+    def __init__(self, address: str) -> None:
+        super().__init__()
+        self._source = (address, 0) if address else None
+
+    def http_open(self, req: urllib.request.Request) -> Any:
+        return self.do_open(HTTPConnection, req, source_address=self._source)
+
+
+class _TlsFrom(urllib.request.HTTPSHandler):
+    def __init__(self, address: str, tls: ssl.SSLContext | None) -> None:
+        super().__init__()
+        self._source = (address, 0) if address else None
+        self._tls = tls
+
+    def https_open(self, req: urllib.request.Request) -> Any:
+        return self.do_open(HTTPSConnection, req, source_address=self._source, context=self._tls)
