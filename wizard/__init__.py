@@ -142,6 +142,7 @@ def _flask_config(settings: Settings) -> dict[str, object]:
         "MAIL_USERNAME": settings.mail_username or None,
         "MAIL_PASSWORD": settings.mail_password or None,
         "MAIL_DEFAULT_SENDER": settings.mail_sender,
+        "METRICS_DIRECTORY": settings.metrics_directory,
         "RATELIMIT_ENABLED": settings.ratelimit_enabled,
         "RATELIMIT_STORAGE_URI": "wizard-db://",
         "ARGON2_TIME_COST": settings.argon2_time_cost,

@@ -1,7 +1,6 @@
 """``/healthz`` (the process), ``/readyz`` (database, migrations, a worker, the outbox) and ``/metrics``."""
 
 import logging
-import os
 import threading
 from collections.abc import Callable, Iterator
 from datetime import timedelta
@@ -52,9 +51,9 @@ def readyz() -> ResponseReturnValue:
 def metrics() -> Response:
     """This process's counters (with ``PROMETHEUS_MULTIPROC_DIR`` those of all that share it), and the database's."""
     registry = REGISTRY
-    if os.environ.get("PROMETHEUS_MULTIPROC_DIR"):
+    if directory := current_app.config["METRICS_DIRECTORY"]:
         registry = CollectorRegistry()
-        MultiProcessCollector(registry)
+        MultiProcessCollector(registry, directory)
     of_database = CollectorRegistry()
     of_database.register(_Database(_ask(_work)))
     text = generate_latest(registry) + generate_latest(of_database)

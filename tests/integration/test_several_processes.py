@@ -29,7 +29,10 @@ def installation(
         pytest.skip("several processes share PostgreSQL")
     postgres: Postgres = request.getfixturevalue("postgres")
     postgres.create("several")
-    installation = Installation(tmp_path_factory.mktemp("several"), postgres.url("several"))
+    together = str(tmp_path_factory.mktemp("metrics"))
+    installation = Installation(
+        tmp_path_factory.mktemp("several"), postgres.url("several"), PROMETHEUS_MULTIPROC_DIR=together
+    )
     yield installation
     installation.stop()
     postgres.drop("several")
@@ -151,6 +154,32 @@ def test_a_limit_for_one_client_leaves_the_others_alone(running: Installation) -
     assert answers == [422] * 60 + [429]
     if loopback(3):
         assert calm.post("/sign-in").status == 422
+
+
+def test_any_web_process_tells_what_all_of_them_and_the_workers_did(running: Installation) -> None:
+    def told() -> list[tuple[float, float]]:
+        """What each process says of pages that all showed and of mails that the workers sent."""
+        texts = [HttpClient(web.url).get("/metrics").html for web in running.webs]
+        return [
+            (
+                _figure(text, 'wizard_requests_total{endpoint="flows.step",method="GET",status="2xx"}'),
+                _figure(text, 'wizard_outbox_attempts_total{kind="verification.mail",outcome="done"}'),
+            )
+            for text in texts
+        ]
+
+    before = told()
+    running.customer().to_company()
+    after = told()
+    assert [(late[0] - early[0], late[1] - early[1]) for early, late in zip(before, after, strict=True)] == [
+        (3, 1),  # basic, code, company, wherever each was shown
+        (3, 1),
+    ]
+
+
+def _figure(text: str, name: str) -> float:
+    found = re.search(rf"^{re.escape(name)} (\S+)$", text, re.MULTILINE)
+    return float(found[1]) if found else 0
 
 
 def test_a_journey_goes_on_when_its_web_process_dies(running: Installation) -> None:

@@ -17,13 +17,14 @@ _ROOT = Path(__file__).resolve().parent.parent.parent
 
 def main() -> None:
     asked = _arguments()
+    codes = tuple(asked.product_code or ["sandbox-product-1a2b3c4d5e"])
     landing = urlsplit(asked.registration_url)
     app = create_sandbox(
         SandboxSettings(
             database=asked.database,
             registration_url=asked.registration_url,
             wizard_origin=f"{landing.scheme}://{landing.netloc}",
-            product_codes=tuple(asked.product_code or ["sandbox-product-1a2b3c4d5e"]),
+            product_codes=codes,
             stylesheet_url="/style.css",
             script_url="/app.js",
             brand=load_brand(asked.brand),
@@ -32,7 +33,16 @@ def main() -> None:
     _serve_assets(app, asked.brand)
     mailbox = start_mailbox(asked.database, asked.host, asked.smtp_port)
     here = f"http://{asked.host}:{asked.port}"
-    sys.stdout.write(f"Sandbox: {here}/  AWS API: {here}/aws/api  SMTP: {mailbox.host}:{mailbox.port}\n")
+    sys.stdout.write(f"""Sandbox: {here}/  AWS API: {here}/aws/api  SMTP: {mailbox.host}:{mailbox.port}
+Settings that point the wizard here:
+  AWS_PRODUCT_CODES={",".join(codes)}
+  AWS_MARKETPLACE_ENDPOINT={here}/aws/api
+  AWS_MARKETPLACE_ACCESS_KEY_ID=anybody
+  AWS_MARKETPLACE_SECRET_ACCESS_KEY=anything
+  AWS_MARKETPLACE_URL={here}/aws/
+  MAIL_SERVER={mailbox.host}
+  MAIL_PORT={mailbox.port}
+""")
     sys.stdout.flush()
     try:
         waitress.serve(app, host=asked.host, port=asked.port, threads=16, _quiet=True)
