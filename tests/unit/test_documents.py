@@ -1,9 +1,8 @@
 """What an operator reads is what is there: the proxy's configuration, the settings, the metrics, the alerts."""
 
 import re
-from pathlib import Path
 
-from prometheus_client.registry import Collector
+from prometheus_client import Counter, Histogram
 
 from tests.support.databases import ROOT
 from wizard import metrics
@@ -12,8 +11,9 @@ README = (ROOT / "README.md").read_text()
 OPERATIONS = (ROOT / "docs" / "operations.md").read_text()
 
 
-def sources() -> str:
-    return "\n".join(path.read_text() for path in [ROOT / "config.py", *Path(ROOT / "wizard").rglob("*.py")])
+def names_in(text: str, begins: str) -> str:
+    """The first column of a table's lines that begin like that."""
+    return "\n".join(line.split("|")[1] for line in text.splitlines() if line.startswith(begins))
 
 
 def test_the_proxys_configuration_in_the_readme_is_the_one_that_is_tried() -> None:
@@ -23,32 +23,25 @@ def test_the_proxys_configuration_in_the_readme_is_the_one_that_is_tried() -> No
 def test_every_setting_is_in_the_readme_and_no_other() -> None:
     read = set(re.findall(r'"([A-Z][A-Z0-9_]{3,})"', (ROOT / "config.py").read_text()))
     table = README.partition("## Every setting")[2].partition("\n## ")[0]
-    told = set(
-        re.findall(
-            r"`([A-Z][A-Z0-9_]{3,})`",
-            "\n".join(line.split("|")[1] for line in table.splitlines() if line.startswith("| `")),
-        )
-    )
-    assert told == read
+    assert set(re.findall(r"`([A-Z][A-Z0-9_]{3,})`", names_in(table, "| `"))) == read
 
 
 def test_every_metric_is_in_the_list_and_no_other() -> None:
-    endings = {"counter": "_total", "histogram": "", "gauge": ""}
+    endings = {"counter": "_total", "histogram": ""}
     counted = {
         family.name + endings[family.type]
         for metric in vars(metrics).values()
-        if isinstance(metric, Collector)
+        if isinstance(metric, (Counter, Histogram))
         for family in metric.collect()
     }
     of_database = set(re.findall(r'"(wizard_\w+)"', (ROOT / "wizard" / "health.py").read_text()))
-    table = "\n".join(line.split("|")[1] for line in OPERATIONS.splitlines() if line.startswith("| `wizard_"))
-    assert set(re.findall(r"`(wizard_\w+)`", table)) == counted | of_database
-    known = counted | of_database | {"wizard_request_seconds_bucket"}
+    assert set(re.findall(r"`(wizard_\w+)`", names_in(OPERATIONS, "| `wizard_"))) == counted | of_database
     rules = OPERATIONS.partition("```yaml")[2].partition("```")[0]
+    known = counted | of_database | {"wizard_request_seconds_bucket"}
     assert set(re.findall(r"\bwizard_\w+", rules)) <= known
 
 
 def test_every_alert_in_the_log_is_told() -> None:
-    raised = set(re.findall(r'"alert": "(\w+)"', sources()))
+    rooms = "\n".join(path.read_text() for path in (ROOT / "wizard").rglob("*.py"))
     told = OPERATIONS.partition("* `alert` is on")[2].partition("\n\n")[0]
-    assert raised == set(re.findall(r"`(\w+)`", told))
+    assert set(re.findall(r"`(\w+)`", told)) == set(re.findall(r'"alert": "(\w+)"', rooms))
