@@ -30,7 +30,6 @@ from tests.support.walk import Walk
 
 ANSWER_SECONDS = 60
 MOST_REDIRECTS = 5
-MADE_SECONDS = 60
 LANGUAGES = {"en": "en", "zh": "zh-CN"}
 
 
@@ -110,7 +109,12 @@ class HttpClient:
 
 
 class HttpWalk(Walk):
-    """A customer on foot through a running product: what the worker does is waited for instead of called."""
+    """A customer on foot through a running product: what the worker does is waited for instead of called.
+
+    ``patience`` is how often and for how long they look whether their workspace is made, in seconds.
+    """
+
+    patience = (0.2, 60.0)
 
     def code(self, newer_than: int = 0) -> str:
         mail = self.marketplace.mail(self.person.email, newer_than=newer_than)  # type: ignore[attr-defined]
@@ -122,7 +126,8 @@ class HttpWalk(Walk):
             self.page = self.client.get(self.page.url, follow=True)
             return self.page.path.endswith("/successful")
 
-        until(look, f"{self.page} leads to no workspace", MADE_SECONDS)
+        every, within = self.patience
+        until(look, f"{self.page} leads to no workspace", within, every)
         return self.page
 
 
@@ -140,13 +145,13 @@ def code_in(text: str) -> str:
     return words[0]
 
 
-def until(condition: Callable[[], bool], otherwise: str, within: float = 30) -> None:
+def until(condition: Callable[[], bool], otherwise: str, within: float = 30, every: float = 0.2) -> None:
     """Ask again until it is so. Raises AssertionError with ``otherwise`` where it is not within so many seconds."""
     deadline = time.monotonic() + within
     while not condition():
         if time.monotonic() > deadline:
             raise AssertionError(f"{otherwise} within {within} s")
-        time.sleep(0.2)
+        time.sleep(every)
 
 
 def database(server: Server, statement: str, *values: object) -> list[Any]:
