@@ -45,6 +45,7 @@ _OF_MACHINES: tuple[type[BaseException], ...] = (
 )
 """Exceptions whose words name hosts, ports and SQL without its values, never a person."""
 
+KNOWN_METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 _ADDRESS_OR_QUERY = re.compile(r"[^\s<>\"'=]+@[^\s<>\"']+|(?<=\?)[^\s\"']+")
 _MOST_CAUSES = 5
 
@@ -91,9 +92,6 @@ def init_logs(app: Flask, settings: Settings) -> None:
     @app.teardown_request
     def forget(_error: BaseException | None) -> None:
         clear_contextvars()
-
-
-KNOWN_METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 
 
 def about(**known: Any) -> AbstractContextManager[None]:

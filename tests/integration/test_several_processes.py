@@ -2,6 +2,7 @@
 
 import re
 import signal
+import socket
 import threading
 from collections.abc import Iterator
 
@@ -66,8 +67,11 @@ def test_many_journeys_lose_nothing_while_a_worker_is_killed(running: Installati
     killed, left = running.workers
     before = len(running.mails())
 
+    def in_the_middle() -> bool:
+        return len(running.mails()) >= before + JOURNEYS and "outbox entry done" in killed.log.read_text()
+
     def kill_one_in_the_middle() -> None:
-        until(lambda: len(running.mails()) >= before + JOURNEYS, "half of the mails are not there", 120)
+        until(in_the_middle, "half of the mails are not there", 120)
         killed.kill9()
         let_leases_run_out(running, killed)
 
@@ -218,3 +222,26 @@ def test_a_worker_that_is_stopped_finishes_what_it_does_and_holds_nothing(runnin
     for worker in running.workers:
         assert worker.lines[-1]["event"] == "the worker ends"
         assert re.search(rf"-{worker.process.pid}-", worker.lines[-1]["worker"])
+
+
+def test_a_worker_that_is_told_twice_ends_at_once_and_gives_back_what_it_held(running: Installation) -> None:
+    for worker in running.workers:
+        worker.stop()
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        silent.settimeout(60)
+        worker = running.start_worker(MAIL_SERVER="127.0.0.1", MAIL_PORT=str(silent.getsockname()[1]))
+        walk = running.customer()
+        walk.register().give_basics()
+        held, _address = silent.accept()  # It holds the mail in its hand: this mail server says nothing.
+        with held:
+            assert rows(running, "SELECT count(*) FROM outbox WHERE lease_owner IS NOT NULL") == [(1,)]
+            until(lambda: _told_to_end(worker), "it does not end however often it is told")
+            assert worker.process.returncode == 1
+    assert rows(running, "SELECT count(*) FROM outbox WHERE lease_owner IS NOT NULL") == [(0,)]
+    running.top_up(webs=2, workers=2)
+    assert walk.enter_code().h1 == "Company information"
+
+
+def _told_to_end(worker: Program) -> bool:
+    worker.end()
+    return not worker.lives

@@ -149,8 +149,8 @@ class Installation:
         until_answers(f"{web.url}/healthz", web)
         return web
 
-    def start_worker(self) -> Program:
-        worker = self._start(Program, "worker", ["-m", "flask", "--app", "wsgi", "worker"], {})
+    def start_worker(self, **settings: str) -> Program:
+        worker = self._start(Program, "worker", ["-m", "flask", "--app", "wsgi", "worker"], settings)
         self.workers.append(worker)
         return worker
 
