@@ -24,7 +24,7 @@ SAY  = @printf '── %s\n'
 APP  = $(BIN)/flask --app wsgi
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test sure quick format check-format lint types contracts lock migration clean
+.PHONY: help setup run test sure quick several benchmark format check-format lint types contracts lock migration clean
 
 help: ## Show this list
 	@awk 'BEGIN { FS = ":.*## " } /^[a-z][a-z-]*:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -45,6 +45,12 @@ sure: check-format test ## Before you commit: the formatting too, then all of `m
 
 quick: $(VENV)/.tools ## While you work: unit and integration tests on SQLite only
 	@$(PY) -m pytest --quiet --engine sqlite -m "not browser"
+
+several: $(VENV)/.tools ## Try it as on several machines: nginx, two web processes, two workers (CUSTOMERS=500 AT_ONCE=100)
+	@$(PY) -m tests.several --customers $(or $(CUSTOMERS),500) --at-once $(or $(AT_ONCE),100)
+
+benchmark: $(VENV)/.tools ## Measure: known and unknown addresses side by side, landing, pages (SAMPLES=60)
+	@$(PY) -m tests.benchmarks --samples $(or $(SAMPLES),60)
 
 format: $(VENV)/.tools ## Put code into its one format
 	@$(BIN)/ruff check --quiet --select I --fix .

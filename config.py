@@ -146,6 +146,7 @@ class Settings:
     argon2_time_cost: int = ARGON2_SAFE_TIME_COST
     argon2_memory_kib: int = ARGON2_SAFE_MEMORY_KIB
     log_format: str = "text"
+    metrics_directory: str = ""
 
     @classmethod
     def from_env(cls, env: Mapping[str, str]) -> "Settings":
@@ -185,6 +186,7 @@ class Settings:
                 "ARGON2_MEMORY_KIB", ARGON2_SAFE_MEMORY_KIB, least=8, most=4 * 1024**2
             ),
             log_format=read.one_of("LOG_FORMAT", ("text", "json")),
+            metrics_directory=read.directory("PROMETHEUS_MULTIPROC_DIR"),
         )
         settings.check()
         return settings
@@ -337,6 +339,14 @@ class _Reader:
             return raw
 
         return self._read(name, default, convert, "a file that can be read")
+
+    def directory(self, name: str) -> str:
+        def convert(raw: str) -> str:
+            if not os.access(raw, os.W_OK | os.X_OK) or not Path(raw).is_dir():
+                raise ValueError
+            return raw
+
+        return self._read(name, "", convert, "a directory that can be written")
 
     def origin(self, name: str, default: str) -> str:
         def convert(raw: str) -> str:

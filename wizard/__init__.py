@@ -1,12 +1,24 @@
 """The onboarding wizard. ``create_app`` reads top to bottom as the list of its rooms."""
 
-from flask import Flask, request
+from flask import Flask
 from flask_compress import Compress
 from werkzeug.middleware.dispatcher import DispatcherMiddleware
 from werkzeug.middleware.proxy_fix import ProxyFix
 
 from config import ROOT, Settings
-from wizard import access, errors, extensions, health, limits, logs, mail, outbox, pages, transactions
+from wizard import (
+    access,
+    errors,
+    extensions,
+    health,
+    limits,
+    logs,
+    mail,
+    metrics,
+    outbox,
+    pages,
+    transactions,
+)
 from wizard.accounts import identity, sessions
 from wizard.billing import notices, workspaces
 from wizard.brand import load_brand
@@ -20,6 +32,15 @@ from wizard.sites.gateway import LocalConsole
 from wizard.verification import codes
 
 MIGRATIONS = ROOT / "migrations"
+
+_POSTGRES_PATIENCE = {
+    "connect_timeout": 5,
+    "keepalives_idle": 30,
+    "keepalives_interval": 5,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 15_000,
+}
+"""libpq's own settings, in seconds (the last in ms): a machine gone without a word is noticed, not waited for."""
 
 
 def create_app(settings: Settings) -> Flask:
@@ -38,6 +59,7 @@ def create_app(settings: Settings) -> Flask:
     }
     app.extensions["console_gateway"] = LocalConsole()
     logs.init_logs(app, settings)
+    metrics.init_metrics(app)
 
     extensions.db.init_app(app)
     extensions.migrate.init_app(app, directory=str(MIGRATIONS))
@@ -72,12 +94,6 @@ def create_app(settings: Settings) -> Flask:
     if settings.trusted_proxies:
         hops = settings.trusted_proxies
         app.wsgi_app = ProxyFix(app.wsgi_app, x_for=hops, x_proto=hops, x_host=hops)  # type: ignore[method-assign]
-
-    @app.after_request
-    def count(response):  # type: ignore[no-untyped-def]
-        health.REQUESTS.labels(request.endpoint or "none", response.status_code).inc()
-        return response
-
     return app
 
 
@@ -116,8 +132,10 @@ def _flask_config(settings: Settings) -> dict[str, object]:
         "SQLALCHEMY_ENGINE_OPTIONS": {
             "pool_size": 20,
             "max_overflow": 20,
+            "pool_timeout": 10,
             "pool_pre_ping": True,
             "hide_parameters": True,  # An error's text goes to the log, and what people typed must not.
+            "connect_args": _POSTGRES_PATIENCE if settings.database_url.startswith("postgresql") else {},
         },
         "WTF_CSRF_TIME_LIMIT": None,
         "MAIL_SERVER": settings.mail_server,
@@ -127,6 +145,7 @@ def _flask_config(settings: Settings) -> dict[str, object]:
         "MAIL_USERNAME": settings.mail_username or None,
         "MAIL_PASSWORD": settings.mail_password or None,
         "MAIL_DEFAULT_SENDER": settings.mail_sender,
+        "METRICS_DIRECTORY": settings.metrics_directory,
         "RATELIMIT_ENABLED": settings.ratelimit_enabled,
         "RATELIMIT_STORAGE_URI": "wizard-db://",
         "ARGON2_TIME_COST": settings.argon2_time_cost,

@@ -11,9 +11,10 @@ from flask.typing import ResponseReturnValue
 from flask_babel import gettext as _
 from flask_limiter import RateLimitExceeded
 from sqlalchemy.exc import InterfaceError, OperationalError
+from sqlalchemy.exc import TimeoutError as NoConnectionFree
 from werkzeug.exceptions import HTTPException, MethodNotAllowed
 
-from wizard import wording
+from wizard import logs, metrics, wording
 from wizard.limits import limiter
 
 _MAY_PASS = (429, 500, 503)
@@ -31,6 +32,7 @@ def init_errors(app: Flask) -> None:
     app.register_error_handler(HTTPException, _http_error)
     app.register_error_handler(OperationalError, _database_gone)
     app.register_error_handler(InterfaceError, _database_gone)
+    app.register_error_handler(NoConnectionFree, _database_gone)
     app.register_error_handler(Exception, _our_mistake)
 
 
@@ -38,6 +40,7 @@ def _http_error(error: HTTPException) -> ResponseReturnValue:
     if error.response is not None or error.code is None or error.code < 400:
         return error
     if isinstance(error, RateLimitExceeded) and limiter.current_limit is not None:
+        metrics.LIMITS.labels(str(error.limit.scope)).inc()
         until = datetime.fromtimestamp(limiter.current_limit.reset_at, UTC)
         lead = _("Send it again after %(time)s. What you typed is kept.", time=wording.time_to_come(until))
         return _error_page(429, _("Too many tries from your network"), lead)
@@ -91,12 +94,14 @@ def _database_gone(error: Exception) -> ResponseReturnValue:
     g.failed = True
     log.error("the database did not answer", extra={"alert": "database"}, exc_info=error)
     status = HTTPStatus.SERVICE_UNAVAILABLE
-    return _error_page(status, *_words_for(status))
+    page = current_app.make_response(_error_page(status, *_words_for(status)))
+    page.headers["Retry-After"] = "10"
+    return page
 
 
 def _our_mistake(error: Exception) -> ResponseReturnValue:
     g.failed = True
-    log.error("an exception escaped", extra={"alert": "exception", "path": request.path}, exc_info=error)
+    log.error("an exception escaped", extra={"alert": "exception"}, exc_info=error)
     if current_app.testing:
         raise error
     status = HTTPStatus.INTERNAL_SERVER_ERROR
@@ -106,7 +111,12 @@ def _our_mistake(error: Exception) -> ResponseReturnValue:
 def _error_page(status: int, heading: str, lead: str) -> ResponseReturnValue:
     actions = [(_("Back to the start"), url_for("flows.home")), (_("Sign in"), url_for("console.sign_in"))]
     page = render_template(
-        "errors/page.html", heading=heading, lead=lead, actions=actions, again=_again(status)
+        "errors/page.html",
+        heading=heading,
+        lead=lead,
+        actions=actions,
+        again=_again(status),
+        reference=logs.request_id(),
     )
     return page, status
 

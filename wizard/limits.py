@@ -17,7 +17,7 @@ from limits import parse_many
 from limits.storage import Storage
 from sqlalchemy.orm import Mapped, mapped_column
 
-from wizard import clock
+from wizard import clock, metrics
 from wizard.extensions import Base, change, db, insert
 
 PER_CLIENT = {
@@ -130,6 +130,7 @@ class LimitReached(Exception):
 def hit(limit: str, *names: str) -> None:
     """Count one against each window of ``limit`` ("5 per hour; 10 per day") under these names, in one statement.
 
+    The first name is a word of ours: what is being limited.
     Raises :class:`LimitReached` with the end of the longest window that refused.
     """
     if not current_app.config["RATELIMIT_ENABLED"]:
@@ -143,6 +144,7 @@ def hit(limit: str, *names: str) -> None:
             connection.execute(
                 sa.update(RateLimit).where(RateLimit.key.in_(windows)).values(count=RateLimit.count - 1)
             )
+        metrics.LIMITS.labels(names[0]).inc()
         raise LimitReached(max(ends))
 
 

@@ -29,6 +29,9 @@ from wizard.worker import Worker
 
 THREADS = 16
 
+STOP_SECONDS = 25
+"""For what is being answered or sent when a stop is asked for: longer than AWS or a mail server may take."""
+
 
 def main() -> None:
     """Read the settings, start everything, print the doors, and stop gracefully when asked."""
@@ -56,7 +59,10 @@ def run(settings: Settings) -> None:
         server.run()
     finally:
         worker.stop()
-        working.join(timeout=10)
+        server.task_dispatcher.shutdown(timeout=STOP_SECONDS)
+        working.join(timeout=STOP_SECONDS)
+        if working.is_alive():
+            worker.give_back()
         if helpers:
             helpers.stop()
 

@@ -13,7 +13,7 @@ from datetime import timedelta
 import click
 from flask import Flask, current_app
 
-from wizard import limits, outbox
+from wizard import limits, logs, outbox
 from wizard.accounts import sessions, usernames
 from wizard.extensions import db
 from wizard.flows import journeys
@@ -52,8 +52,14 @@ def command() -> None:
     """Do the outbox and the calendar until stopped."""
     app: Flask = current_app._get_current_object()  # type: ignore[attr-defined]
     worker = Worker(app)
+
+    def end(*_: object) -> None:
+        if worker.is_stopping:
+            raise SystemExit(1)  # Asked twice: whatever it was doing is given back.
+        worker.stop()
+
     for ending in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(ending, lambda *_: worker.stop())
+        signal.signal(ending, end)
     worker.run()
 
 
@@ -63,7 +69,7 @@ class Worker:
     def __init__(self, app: Flask) -> None:
         self._app = app
         self._woken = threading.Event()
-        self._stopping = False
+        self.is_stopping = False
         self.name = f"{socket.gethostname()}-{os.getpid()}-{uuid.uuid4().hex[:6]}"
         self._last_beat = self._last_sweep = 0.0
         after_commit(app, self.wake)
@@ -74,19 +80,30 @@ class Worker:
 
     def stop(self) -> None:
         """Finish what is being done, then end. Only a flag: it may be a signal's handler that says so."""
-        self._stopping = True
+        self.is_stopping = True
+
+    def give_back(self) -> None:
+        """What this worker holds is free for the others. For whoever ends it before it is done."""
+        with self._app.app_context():
+            outbox.give_back(self.name)
 
     def run(self) -> None:
         """Work until stopped. A database that is gone for a while is waited for."""
-        while not self._stopping:
-            self._woken.clear()
+        with logs.about(worker=self.name):
+            log.info("the worker works")
             try:
-                self._turn()
-            except Exception:
-                log.exception("the worker could not work; it tries again", extra={"alert": "worker"})
-                self._woken.wait(IDLE)
-            else:
-                self._woken.wait(IDLE)
+                while not self.is_stopping:
+                    self._woken.clear()
+                    try:
+                        self._turn()
+                    except Exception:
+                        log.exception("the worker could not work; it tries again", extra={"alert": "worker"})
+                    self._woken.wait(IDLE)
+            except SystemExit:
+                self.give_back()
+                raise
+            finally:
+                log.info("the worker ends")
 
     def _go_on(self) -> bool:
         """Asked before each entry: show a sign of life, however slow the work is, and say whether to do more."""
@@ -94,7 +111,7 @@ class Worker:
         if moment - self._last_beat >= BEAT_EVERY.total_seconds() or not self._last_beat:
             outbox.beat(self.name)
             self._last_beat = moment
-        return not self._stopping
+        return not self.is_stopping
 
     def _turn(self) -> None:
         with self._app.app_context():

@@ -14,7 +14,7 @@ from flask import Flask
 from tests.support.client import Client
 from tests.support.page import Page, squeeze
 from tests.support.walk import Walk
-from wizard import clock, outbox
+from wizard import clock, logs, outbox
 from wizard.extensions import UtcDateTime, db
 from wizard.flows.models import Journey
 from wizard.outbox.entries import LADDER
@@ -274,10 +274,8 @@ def test_a_code_is_in_the_mail_and_nowhere_else(
     """Not in the database, not in the log (though sending failed first), not in a cookie."""
     log = io.StringIO()
     handler = logging.StreamHandler(log)
-    handler.setFormatter(logging.getLogger("wizard").handlers[0].formatter)
-    loggers = [logging.getLogger(name) for name in ("", "wizard")]
-    for logger in loggers:
-        logger.addHandler(handler)
+    handler.setFormatter(logs.formatter("text"))
+    logging.getLogger().addHandler(handler)
     try:
         _fail_once(app, "verification.mail")
         walk.register().give_basics()
@@ -289,8 +287,7 @@ def test_a_code_is_in_the_mail_and_nowhere_else(
         walk.enter_code(code)
         kept += _texts(app) + [f"{cookie}" for cookie in _cookies(walk.client)]
     finally:
-        for logger in loggers:
-            logger.removeHandler(handler)
+        logging.getLogger().removeHandler(handler)
     assert walk.page.h1 == "Company information"
     assert "outbox entry failed" in log.getvalue(), "nothing was logged, so nothing was looked at"
     assert any(walk.person.email in text for text in kept), "nothing was kept, so nothing was looked at"

@@ -33,6 +33,7 @@ ELSEWHERE = "eu1"
 
 OWN = {
     "a reference": r"\b[A-Z]{2}-[0-9A-HJKMNP-TV-Z]{4}-[0-9A-HJKMNP-TV-Z]{4}\b",
+    "a request id": r"\b[0-9a-f]{16}\b",
     "a csrf token": r'(?<=value=")[\w.-]{80,}(?=")',
     "a typed code": r'(?<=value=")\d{6}(?=")',
     "a time": r"\b\d\d:\d\d \(UTC\)",

@@ -10,7 +10,6 @@ import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import boto3
@@ -21,6 +20,7 @@ from tests.support.databases import ROOT, environment
 from tests.support.over_http import HttpClient, HttpWalk, database, until, walk_over_http
 from tests.support.races import race, results
 from tests.support.server import Server
+from tests.support.slow_aws import slow_aws
 from tests.support.walk import LANDING, TOKEN
 
 StartServer = Callable[..., Server]
@@ -170,50 +170,6 @@ def answers(running: Server) -> bool:
             return True
     except OSError:
         return False
-
-
-class _SlowAws(ThreadingHTTPServer):
-    """The sandbox's AWS at the end of a long line: what it says arrives when ``go_on`` is set."""
-
-    def __init__(self) -> None:
-        super().__init__(("127.0.0.1", 0), _Forward)
-        self.url = f"http://127.0.0.1:{self.server_port}"
-        self.real = ""
-        self.asked, self.go_on = threading.Event(), threading.Event()
-
-
-class _Forward(BaseHTTPRequestHandler):
-    server: _SlowAws
-
-    def do_POST(self) -> None:
-        body = self.rfile.read(int(self.headers["Content-Length"]))
-        sent = {name: self.headers[name] for name in ("Content-Type", "X-Amz-Target")}
-        with urllib.request.urlopen(urllib.request.Request(self.server.real, body, sent), timeout=30) as real:
-            answer = real.read()
-        self.server.asked.set()
-        self.server.go_on.wait(30)
-        self.send_response(200)
-        self.send_header("Content-Type", "application/x-amz-json-1.1")
-        self.send_header("Content-Length", str(len(answer)))
-        self.end_headers()
-        self.wfile.write(answer)
-
-    def log_message(self, *_anything: object) -> None:
-        pass
-
-
-@contextmanager
-def slow_aws() -> Iterator[_SlowAws]:
-    aws = _SlowAws()
-    thread = threading.Thread(target=aws.serve_forever, kwargs={"poll_interval": 0.02})
-    thread.start()
-    try:
-        yield aws
-    finally:
-        aws.go_on.set()
-        aws.shutdown()
-        thread.join()
-        aws.server_close()
 
 
 # ── it does not start ───────────────────────────────────────────────────────────────────────────────────────

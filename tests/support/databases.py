@@ -36,10 +36,19 @@ def flask(database_url: str, instance: Path, *command: str) -> str:
 
     ``flask(url, tmp_path, "db", "check")`` fails where migrations and models differ.
     """
+    return _command({"SANDBOX": "1", "DATABASE_URL": database_url, "INSTANCE_PATH": str(instance)}, *command)
+
+
+def migrate(settings: dict[str, str]) -> str:
+    """``flask db upgrade`` with these settings, as a deployment runs it."""
+    return _command(settings, "db", "upgrade")
+
+
+def _command(settings: dict[str, str], *command: str) -> str:
     done = subprocess.run(
         [sys.executable, "-m", "flask", "--app", "wsgi", *command],
         cwd=ROOT,
-        env=environment(SANDBOX="1", DATABASE_URL=database_url, INSTANCE_PATH=str(instance)),
+        env=environment(**settings),
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,

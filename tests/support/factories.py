@@ -60,14 +60,11 @@ def recorded() -> Iterator[list[logging.LogRecord]]:
     records: list[logging.LogRecord] = []
     handler = logging.Handler()
     handler.emit = records.append  # type: ignore[assignment]
-    loggers = [logging.getLogger(), logging.getLogger("wizard")]
-    for logger in loggers:
-        logger.addHandler(handler)
+    logging.getLogger().addHandler(handler)
     try:
         yield records
     finally:
-        for logger in loggers:
-            logger.removeHandler(handler)
+        logging.getLogger().removeHandler(handler)
 
 
 def alerts_in(records: list[logging.LogRecord]) -> list[str]:

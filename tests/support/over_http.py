@@ -9,12 +9,13 @@ client does that inside one process. One ``HttpClient`` is one browser without s
 """
 
 import sqlite3
+import ssl
 import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Mapping
 from contextlib import closing
-from http.client import HTTPMessage
+from http.client import HTTPConnection, HTTPMessage, HTTPSConnection
 from http.cookiejar import CookieJar
 from types import SimpleNamespace
 from typing import IO, Any, cast
@@ -29,19 +30,24 @@ from tests.support.walk import Walk
 
 ANSWER_SECONDS = 60
 MOST_REDIRECTS = 5
-MADE_SECONDS = 60
 LANGUAGES = {"en": "en", "zh": "zh-CN"}
 
 
 class HttpClient:
     """One browser over sockets. The methods are those of :class:`tests.support.client.Client` that a walk needs."""
 
-    def __init__(self, origin: str, language: str = "en") -> None:
+    def __init__(
+        self, origin: str, language: str = "en", *, address: str = "", tls: ssl.SSLContext | None = None
+    ) -> None:
+        """``address`` is this browser's own, one of 127.0.0.0/8; ``tls`` says whose certificates it believes."""
         self.origin = origin
         self.language = language
         self.cookies = CookieJar()
         self._opener = urllib.request.build_opener(
-            _Stay(), urllib.request.HTTPCookieProcessor(self.cookies), urllib.request.ProxyHandler({})
+            _Stay(),
+            urllib.request.HTTPCookieProcessor(self.cookies),
+            urllib.request.ProxyHandler({}),
+            *([_PlainFrom(address), _TlsFrom(address, tls)] if address or tls else []),
         )
 
     def other(self, language: str | None = None) -> "HttpClient":
@@ -103,7 +109,12 @@ class HttpClient:
 
 
 class HttpWalk(Walk):
-    """A customer on foot through a running product: what the worker does is waited for instead of called."""
+    """A customer on foot through a running product: what the worker does is waited for instead of called.
+
+    ``patience`` is how often and for how long they look whether their workspace is made, in seconds.
+    """
+
+    patience = (0.2, 60.0)
 
     def code(self, newer_than: int = 0) -> str:
         mail = self.marketplace.mail(self.person.email, newer_than=newer_than)  # type: ignore[attr-defined]
@@ -115,7 +126,8 @@ class HttpWalk(Walk):
             self.page = self.client.get(self.page.url, follow=True)
             return self.page.path.endswith("/successful")
 
-        until(look, f"{self.page} leads to no workspace", MADE_SECONDS)
+        every, within = self.patience
+        until(look, f"{self.page} leads to no workspace", within, every)
         return self.page
 
 
@@ -133,13 +145,13 @@ def code_in(text: str) -> str:
     return words[0]
 
 
-def until(condition: Callable[[], bool], otherwise: str, within: float = 30) -> None:
+def until(condition: Callable[[], bool], otherwise: str, within: float = 30, every: float = 0.2) -> None:
     """Ask again until it is so. Raises AssertionError with ``otherwise`` where it is not within so many seconds."""
     deadline = time.monotonic() + within
     while not condition():
         if time.monotonic() > deadline:
             raise AssertionError(f"{otherwise} within {within} s")
-        time.sleep(0.2)
+        time.sleep(every)
 
 
 def database(server: Server, statement: str, *values: object) -> list[Any]:
@@ -161,3 +173,24 @@ class _Stay(urllib.request.HTTPRedirectHandler):
         newurl: str,
     ) -> None:
         return None
+
+
+class _PlainFrom(urllib.request.HTTPHandler):
+    """Connections that leave from an address of one's own, as those of different customers do."""
+
+    def __init__(self, address: str) -> None:
+        super().__init__()
+        self._source = (address, 0) if address else None
+
+    def http_open(self, req: urllib.request.Request) -> Any:
+        return self.do_open(HTTPConnection, req, source_address=self._source)
+
+
+class _TlsFrom(urllib.request.HTTPSHandler):
+    def __init__(self, address: str, tls: ssl.SSLContext | None) -> None:
+        super().__init__()
+        self._source = (address, 0) if address else None
+        self._tls = tls
+
+    def https_open(self, req: urllib.request.Request) -> Any:
+        return self.do_open(HTTPSConnection, req, source_address=self._source, context=self._tls)

@@ -73,6 +73,7 @@ WRONG = [
     ("ARGON2_TIME_COST", "0"),
     ("ARGON2_MEMORY_KIB", "lots"),
     ("LOG_FORMAT", "xml"),
+    ("PROMETHEUS_MULTIPROC_DIR", "/nowhere"),
 ]
 
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import sqlalchemy as sa
 from sqlalchemy.exc import IntegrityError
 
-from wizard import clock, limits
+from wizard import clock, limits, metrics
 from wizard.accounts import addresses, passwords, usernames
 from wizard.accounts.models import BillingAccount, ConsoleAccount
 from wizard.extensions import change, db
@@ -99,7 +99,9 @@ def sign_in_console(site_id: str, name: str, password: str, client: str) -> Cons
         )
     )
     if not passwords.matches(account.password_hash if account else None, password) or account is None:
+        metrics.SIGN_INS.labels("console", "refused").inc()
         raise SignInRefused
+    metrics.SIGN_INS.labels("console", "accepted").inc()
     if passwords.needs_rehash(account.password_hash):
         stronger = passwords.hash_password(password)
         old = account.password_hash

@@ -11,7 +11,7 @@ from flask_babel import get_locale
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import joinedload
 
-from wizard import clock
+from wizard import clock, logs
 from wizard.accounts import sessions
 from wizard.accounts.models import Session
 from wizard.billing.models import Subscription
@@ -91,6 +91,7 @@ def begin(journey: Journey) -> Journey:
             raise NotYours from None
     session.pop("coming", None)
     session["journey"] = journey.reference
+    logs.concerns(journey.reference)
     sessions.start("journey", journey.id, label=journey.reference)
     return journey
 
@@ -109,6 +110,7 @@ def mine(reference: str) -> Journey | None:
     if row is None:
         return None
     sessions.follow(row.Session, reference)
+    logs.concerns(reference)
     found: Journey = row.Journey
     return found
 

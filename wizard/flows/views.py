@@ -9,6 +9,7 @@ from flask_babel import gettext as _
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm.exc import StaleDataError
 
+from wizard import metrics
 from wizard.accounts import identity, sessions
 from wizard.billing.wording import cloud_account_kind, cloud_account_name
 from wizard.extensions import SAFE_METHODS, db
@@ -209,6 +210,7 @@ def _act(journey: Journey, step: Step[Journey], verb: Callable[[Journey], None])
     """
     reference = journey.reference
     for _attempt in range(2):
+        before = Walk(FLOWS[journey.flow], journey).current
         try:
             try:
                 verb(journey)
@@ -216,6 +218,8 @@ def _act(journey: Journey, step: Step[Journey], verb: Callable[[Journey], None])
                 db.session.flush()
                 raise
             db.session.flush()
+            if (reached := Walk(FLOWS[journey.flow], journey).current) is not before:
+                metrics.STEPS.labels(journey.flow, reached.key).inc()
             break
         except (StaleDataError, IntegrityError):
             db.session.rollback()

@@ -19,9 +19,9 @@ from botocore.credentials import (
 )
 from botocore.exceptions import BotoCoreError, ClientError
 from flask_babel import lazy_gettext as _l
-from prometheus_client import Counter
 
 from config import LEGACY, AwsPartition
+from wizard import metrics
 from wizard.billing.models import AWS
 from wizard.billing.subscriptions import Purchase
 from wizard.marketplaces.protocol import Busy, OurFault, TokenExpired, TokenUnknown, Words, WrongProduct
@@ -83,12 +83,6 @@ WORDS = {
         relink=_RELINK,
     ),
 }
-
-CONTACTS = Counter(
-    "wizard_agreement_contacts_total",
-    "Landings whose agreement was asked for its contact, by what came of it: given, none or failed.",
-    ["marketplace", "outcome"],
-)
 
 log = logging.getLogger("wizard.marketplaces.aws")
 
@@ -212,9 +206,9 @@ class AwsMarketplace:
         except Exception as error:
             code = error.response["Error"]["Code"] if isinstance(error, ClientError) else type(error).__name__
             log.warning("an agreement told no contact", extra={"marketplace": self.name, "code": code})
-            CONTACTS.labels(self.name, "failed").inc()
+            metrics.CONTACTS.labels(self.name, "failed").inc()
             return {}
-        CONTACTS.labels(self.name, "given" if suggestion else "none").inc()
+        metrics.CONTACTS.labels(self.name, "given" if suggestion else "none").inc()
         return suggestion
 
     def _answers_for_agreements(self) -> bool:

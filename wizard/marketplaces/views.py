@@ -3,6 +3,7 @@
 from flask import Blueprint, Response, abort, current_app, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 
+from wizard import logs, metrics
 from wizard.billing import subscriptions
 from wizard.limits import limited
 from wizard.marketplaces import arrivals
@@ -43,6 +44,7 @@ def landing(marketplace: str) -> ResponseReturnValue:
         return _problem(reason.kind, reason.status, here, token)
     genuine()
     arrival = arrivals.land(here.name, token, subscription, contact)
+    metrics.LANDINGS.labels(here.name, "landed").inc()
     return redirect(url_for("flows.arrive", arrival_id=arrival.id), 303)
 
 
@@ -54,11 +56,13 @@ def _find(name: str) -> Marketplace:
 
 
 def _problem(kind: str, status: int, marketplace: Marketplace, token: str = "") -> Response:
+    metrics.LANDINGS.labels(marketplace.name, kind).inc()
     response = current_app.make_response(
         render_template(
             "arrivals/problem.html",
             kind=kind,
             marketplace=marketplace,
+            reference=logs.request_id(),
             retry_token=token if kind == "throttled" else None,
             action_url=url_for(".landing", marketplace=marketplace.name),
             sign_in_url="/sign-in",

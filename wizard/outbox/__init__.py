@@ -1,5 +1,29 @@
 """Room: side effects that must happen."""
 
-from wizard.outbox.entries import NoLongerNeeded, NotNow, beat, enqueue, register, run_due, worker_lives
+from wizard.outbox.entries import (
+    BEAT_LOST,
+    NoLongerNeeded,
+    NotNow,
+    Work,
+    backlog,
+    beat,
+    beats,
+    enqueue,
+    give_back,
+    register,
+    run_due,
+)
 
-__all__ = ["NoLongerNeeded", "NotNow", "beat", "enqueue", "register", "run_due", "worker_lives"]
+__all__ = [
+    "BEAT_LOST",
+    "NoLongerNeeded",
+    "NotNow",
+    "Work",
+    "backlog",
+    "beat",
+    "beats",
+    "enqueue",
+    "give_back",
+    "register",
+    "run_due",
+]

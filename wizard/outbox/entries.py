@@ -9,13 +9,14 @@ again later.
 import logging
 import uuid
 from collections.abc import Callable
-from datetime import timedelta
+from dataclasses import dataclass
+from datetime import datetime, timedelta
 from typing import Any
 
 import sqlalchemy as sa
 from flask import Flask, current_app
 
-from wizard import clock
+from wizard import clock, logs, metrics
 from wizard.extensions import change, db, insert
 from wizard.outbox.models import OutboxEntry, WorkerBeat
 
@@ -59,6 +60,7 @@ def enqueue(kind: str, payload: dict[str, Any], key: str | None = None) -> None:
         "created_at": now,
         "run_after": now,
         "attempts": 0,
+        **logs.origin(),
     }
     db.session.execute(insert(OutboxEntry).values(**values).on_conflict_do_nothing())
 
@@ -96,28 +98,46 @@ def _attempt(entry_id: int, owner: str) -> int:
     entry = _claim(entry_id, owner)
     if entry is None:
         return 0
+    with logs.about(
+        entry=entry.id,
+        kind=entry.kind,
+        journey=entry.journey,
+        request_id=entry.request_id,
+        attempt=entry.attempts,
+    ):
+        outcome = _do(entry)
+    metrics.OUTBOX.labels(entry.kind, outcome).inc()
+    return 1
+
+
+def _do(entry: OutboxEntry) -> str:
+    """Call the entry's handler. Returns the outcome in a word; every line written meanwhile names entry and journey."""
     try:
         handler = current_app.extensions["outbox"][entry.kind]
         handler(entry.payload, entry.id)
     except NoLongerNeeded as reason:
         db.session.rollback()
         _finish(entry, done_at=clock.now(), last_error=f"no longer needed: {reason}")
+        log.info("outbox entry no longer needed")
+        return "not_needed"
     except NotNow as reason:
         db.session.rollback()
         _finish(
             entry, run_after=clock.now() + PATIENCE, attempts=OutboxEntry.attempts - 1, last_error=str(reason)
         )
+        return "waits"
     except Exception as error:
         db.session.rollback()
         # The error's own words may hold an address: they go to the row that support sees, not into the log.
-        log.warning(
-            "outbox entry failed", extra={"entry": entry.id, "kind": entry.kind, "why": type(error).__name__}
+        log.warning("outbox entry failed", extra={"why": type(error).__name__})
+        return _retry_or_give_up(entry, f"{type(error).__name__}: {error}"[:500])
+    # What the handler wrote after its network call becomes true together with "done".
+    if _finish(entry, done_at=clock.now(), last_error=None):
+        log.info(
+            "outbox entry done", extra={"age": round((clock.now() - entry.created_at).total_seconds(), 1)}
         )
-        _retry_or_give_up(entry, f"{type(error).__name__}: {error}"[:500])
-    else:
-        # What the handler wrote after its network call becomes true together with "done".
-        _finish(entry, done_at=clock.now(), last_error=None)
-    return 1
+        return "done"
+    return "lost"
 
 
 def _claim(entry_id: int, owner: str) -> OutboxEntry | None:
@@ -136,7 +156,7 @@ def _claim(entry_id: int, owner: str) -> OutboxEntry | None:
     return entry
 
 
-def _finish(entry: OutboxEntry, **values: Any) -> None:
+def _finish(entry: OutboxEntry, **values: Any) -> bool:
     """Write the outcome, unless the lease was lost to another worker meanwhile: then nothing of ours counts."""
     ours = change(
         sa.update(OutboxEntry)
@@ -147,16 +167,29 @@ def _finish(entry: OutboxEntry, **values: Any) -> None:
         db.session.commit()
     else:
         db.session.rollback()
+        log.warning("outbox entry took longer than its lease, another worker has it")
+    return bool(ours)
 
 
-def _retry_or_give_up(entry: OutboxEntry, error: str) -> None:
+def _retry_or_give_up(entry: OutboxEntry, error: str) -> str:
     if entry.attempts > len(LADDER):
-        log.error(
-            "outbox entry given up", extra={"entry": entry.id, "kind": entry.kind, "alert": "dead_letter"}
-        )
+        log.error("outbox entry given up", extra={"alert": "dead_letter"})
         _finish(entry, dead_at=clock.now(), last_error=error)
-    else:
-        _finish(entry, run_after=clock.now() + LADDER[entry.attempts - 1], last_error=error)
+        return "dead"
+    _finish(entry, run_after=clock.now() + LADDER[entry.attempts - 1], last_error=error)
+    return "failed"
+
+
+def give_back(owner: str) -> None:
+    """A worker ends before what it was doing: whoever is next need not wait until its lease runs out."""
+    change(
+        sa.update(OutboxEntry)
+        .where(
+            OutboxEntry.done_at.is_(None), OutboxEntry.lease_owner.startswith(f"{owner}:", autoescape=True)
+        )
+        .values(lease_owner=None, lease_until=None)
+    )
+    db.session.commit()
 
 
 def beat(name: str) -> None:
@@ -169,10 +202,44 @@ def beat(name: str) -> None:
     db.session.commit()
 
 
-def worker_lives() -> bool:
-    """Whether any worker has shown itself lately."""
-    newest = db.session.scalar(sa.select(sa.func.max(WorkerBeat.at)))
-    return newest is not None and newest > clock.now() - BEAT_LOST
+def beats() -> list[datetime]:
+    """When each worker of the last hour showed itself last."""
+    return list(db.session.scalars(sa.select(WorkerBeat.at)))
+
+
+@dataclass(frozen=True)
+class Backlog:
+    """What is not done of one kind: how many wait and how many are dead, and since when the oldest one is due
+    (in the future where all of them wait for another try)."""
+
+    kind: str
+    waiting: int
+    dead: int
+    oldest: datetime | None
+
+
+@dataclass(frozen=True)
+class Work:
+    """All that is to be done, and the signs of life of those who do it."""
+
+    backlog: list[Backlog]
+    beats: list[datetime]
+
+
+def backlog() -> list[Backlog]:
+    """What is not done, by kind."""
+    waits = OutboxEntry.dead_at.is_(None)
+    rows = db.session.execute(
+        sa.select(
+            OutboxEntry.kind,
+            sa.func.count().filter(waits),
+            sa.func.count(OutboxEntry.dead_at),
+            sa.func.min(OutboxEntry.run_after).filter(waits),
+        )
+        .where(OutboxEntry.done_at.is_(None))
+        .group_by(OutboxEntry.kind)
+    )
+    return [Backlog(*row) for row in rows]
 
 
 def sweep() -> None:

@@ -13,6 +13,7 @@ class OutboxEntry(Base):
     """One side effect that must happen.
 
     ``kind`` names the handler, ``payload`` is what it needs (ids and addresses, never a secret).
+    ``journey`` (its reference) and ``request_id`` say what asked for it, for the log and for support.
     Exactly one of: waiting (``done_at`` and ``dead_at`` null), done, dead (given up, support sees it).
     """
 
@@ -23,6 +24,8 @@ class OutboxEntry(Base):
     kind: Mapped[str]
     payload: Mapped[dict[str, Any]]
     dedupe_key: Mapped[str | None] = mapped_column(unique=True)
+    journey: Mapped[str | None]
+    request_id: Mapped[str | None]
     created_at: Mapped[datetime]
     run_after: Mapped[datetime]
     attempts: Mapped[int] = mapped_column(default=0)

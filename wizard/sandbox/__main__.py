@@ -20,13 +20,14 @@ def main() -> None:
     asked = _arguments()
     urls = {name: given[-1] for name, given in _by_partition(asked.registration_url).items()}
     codes = _by_partition(asked.product_code or [])
+    products = {name: codes.get(name, ("sandbox-product-1a2b3c4d5e",)) for name in urls}
     landing = urlsplit(next(iter(urls.values())))
     app = create_sandbox(
         SandboxSettings(
             database=asked.database,
             registration_urls=urls,
             wizard_origin=f"{landing.scheme}://{landing.netloc}",
-            product_codes={name: codes.get(name, ("sandbox-product-1a2b3c4d5e",)) for name in urls},
+            product_codes=products,
             stylesheet_url="/style.css",
             script_url="/app.js",
             brand=load_brand(asked.brand),
@@ -35,7 +36,22 @@ def main() -> None:
     _serve_assets(app, asked.brand)
     mailbox = start_mailbox(asked.database, asked.host, asked.smtp_port)
     here = f"http://{asked.host}:{asked.port}"
-    sys.stdout.write(f"Sandbox: {here}/  AWS API: {here}/aws/api  SMTP: {mailbox.host}:{mailbox.port}\n")
+    lines = [f"Sandbox: {here}/  AWS API: {here}/aws/api  SMTP: {mailbox.host}:{mailbox.port}"]
+    lines += ["Settings that point the wizard here:"]
+    for name, sold in products.items():
+        prefix = name.upper().replace("-", "_")
+        lines += [
+            f"  {prefix}_PRODUCT_CODES={','.join(sold)}",
+            f"  {prefix}_MARKETPLACE_URL={here}/{name}/",
+            f"  {prefix}_MARKETPLACE_ENDPOINT={here}/aws/api",
+            f"  {prefix}_MARKETPLACE_STS_ENDPOINT={here}/aws/sts",
+            f"  {prefix}_MARKETPLACE_ACCESS_KEY_ID=anybody",
+            f"  {prefix}_MARKETPLACE_SECRET_ACCESS_KEY=anything",
+        ]
+        if PARTITIONS[name].contacts != "absent":
+            lines += [f"  {prefix}_MARKETPLACE_AGREEMENT_ENDPOINT={here}/aws/api"]
+    lines += [f"  MAIL_SERVER={mailbox.host}", f"  MAIL_PORT={mailbox.port}", ""]
+    sys.stdout.write("\n".join(lines))
     sys.stdout.flush()
     try:
         waitress.serve(app, host=asked.host, port=asked.port, threads=16, _quiet=True)

@@ -16,7 +16,7 @@ import sqlalchemy as sa
 from flask import current_app
 from flask_babel import force_locale
 
-from wizard import clock, limits, mail, outbox
+from wizard import clock, limits, mail, metrics, outbox
 from wizard.extensions import change, db
 from wizard.transactions import release
 from wizard.verification.models import Challenge
@@ -156,15 +156,22 @@ def spend(challenge: Challenge, typed: str) -> None:
         .values(**values)
     )
     if counted and right:
+        metrics.CODES.labels(challenge.purpose, "accepted").inc()
         return
     db.session.refresh(challenge)
+    reason = _why_refused(challenge)
+    metrics.CODES.labels(challenge.purpose, type(reason).__name__).inc()
+    raise reason
+
+
+def _why_refused(challenge: Challenge) -> CodeRefused:
     if challenge.closed_at is not None:
-        raise AlreadySpent
+        return AlreadySpent()
     if is_dead(challenge):
-        raise TriesUsedUp
+        return TriesUsedUp()
     if is_expired(challenge):
-        raise CodeExpired
-    raise WrongCode(TRIES - challenge.attempts)
+        return CodeExpired()
+    return WrongCode(TRIES - challenge.attempts)
 
 
 def live(purpose: str, bound_to: str) -> Challenge | None:
@@ -219,6 +226,7 @@ def deliver(payload: dict[str, Any], entry_id: int) -> None:
 
 def _mail(challenge: Challenge) -> None:
     generation = challenge.generation
+    metrics.CODES.labels(challenge.purpose, "sent").inc()
     outbox.enqueue(
         "verification.mail",
         {"challenge": challenge.id, "generation": generation},

@@ -1,0 +1,1 @@
+"""The product on several machines, tried for real: ``make several``."""
