@@ -31,8 +31,8 @@ help: ## Show this list
 
 setup: $(VENV)/.tools ## Make .venv with everything that running and testing need
 
-run: $(VENV)/.product ## Run it all here: wizard, sandbox, worker, mailbox (PORT=5000)
-	@PORT=$(PORT) exec $(PY) -m wizard.run
+run: $(VENV)/.product ## Run it all here: wizard, sandbox, worker, mailbox (PORT=5000, BRAND=brand.toml)
+	@PORT=$(PORT) $(if $(BRAND),BRAND_FILE="$(BRAND)") exec $(PY) -m wizard.run
 
 test: $(VENV)/.tools ## Run every check and every test
 	$(SAY) "a browser"

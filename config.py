@@ -20,7 +20,7 @@ ARGON2_SAFE_TIME_COST = 2
 ARGON2_SAFE_MEMORY_KIB = 19 * 1024
 """OWASP's floor for argon2id with p=1 (Password Storage cheat sheet)."""
 
-SANDBOX_PRODUCT_CODES = ("skylark-payg-7f3k2m9q4x",)
+SANDBOX_PRODUCT_CODES = ("payg-7f3k2m9q4x",)
 
 
 class SettingsError(Exception):
@@ -92,7 +92,7 @@ class Settings:
             mail_use_ssl=read.flag("MAIL_USE_SSL", False),
             mail_username=env.get("MAIL_USERNAME", ""),
             mail_password=env.get("MAIL_PASSWORD", ""),
-            mail_sender=read.email("MAIL_SENDER", "no-reply@skylark.example" if sandbox else ""),
+            mail_sender=read.email("MAIL_SENDER", ""),
             aws_product_codes=read.words("AWS_PRODUCT_CODES", SANDBOX_PRODUCT_CODES if sandbox else ()),
             aws_region=env.get("AWS_MARKETPLACE_REGION") or "us-east-1",
             aws_endpoint_url=read.url("AWS_MARKETPLACE_ENDPOINT", ""),
@@ -121,10 +121,6 @@ class Settings:
             raise SettingsError(
                 f"ARGON2_TIME_COST wants at least {ARGON2_SAFE_TIME_COST} and ARGON2_MEMORY_KIB at least "
                 f"{ARGON2_SAFE_MEMORY_KIB} where SANDBOX is not 1."
-            )
-        if self.mail_server and not self.mail_sender:
-            raise SettingsError(
-                "MAIL_SENDER wants the address your mail comes from, because MAIL_SERVER is set."
             )
         if self.mail_use_tls and self.mail_use_ssl:
             raise SettingsError("MAIL_USE_TLS and MAIL_USE_SSL exclude each other: set one of them to 1.")

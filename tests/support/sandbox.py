@@ -20,8 +20,8 @@ from wizard.brand import load_brand
 from wizard.sandbox import SandboxSettings, create_sandbox
 
 ROOT = Path(__file__).resolve().parents[2]
-PRODUCT = "skylark-payg-7f3k2m9q4x"
-SECOND_PRODUCT = "skylark-annual-2b8n5v1c6z"
+PRODUCT = "payg-7f3k2m9q4x"
+SECOND_PRODUCT = "annual-2b8n5v1c6z"
 WIZARD = "http://127.0.0.1:5000"
 LANDING = f"{WIZARD}/marketplaces/aws/landing"
 
