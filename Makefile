@@ -24,15 +24,16 @@ SAY  = @printf '── %s\n'
 APP  = $(BIN)/flask --app wsgi
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test sure quick several benchmark format check-format lint types contracts lock migration clean
+.PHONY: help setup run test sure quick several benchmark format check-format lint types contracts lock migration seed \
+	pictures clean
 
 help: ## Show this list
 	@awk 'BEGIN { FS = ":.*## " } /^[a-z][a-z-]*:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 
 setup: $(VENV)/.tools ## Make .venv with everything that running and testing need
 
-run: $(VENV)/.product ## Run it all here: wizard, sandbox, worker, mailbox (PORT=5000)
-	@PORT=$(PORT) exec $(PY) -m wizard.run
+run: $(VENV)/.product ## Run it all here: wizard, sandbox, worker, mailbox (PORT=5000, BRAND=brand.toml)
+	@PORT=$(PORT) $(if $(BRAND),BRAND_FILE="$(BRAND)") exec $(PY) -m wizard.run
 
 test: $(VENV)/.tools ## Run every check and every test
 	$(SAY) "a browser"
@@ -82,6 +83,12 @@ migration: $(VENV)/.tools ## Write a migration for what changed in the models (M
 	@test -n "$(M)" || { echo 'Say what changes: make migration M="add the phone number"'; exit 1; }
 	@scratch=$$(mktemp -d) && trap 'rm -rf "$$scratch"' EXIT && export SANDBOX=1 INSTANCE_PATH="$$scratch" \
 		DATABASE_URL="sqlite:///$$scratch/migration.db" && $(APP) db upgrade && $(APP) db migrate -m "$(M)"
+
+seed: $(VENV)/.tools ## Fill a demo with made-up customers, and say who can sign in (PORT=5000)
+	@SANDBOX=$${SANDBOX-1} PORT=$(PORT) $(PY) -m tests.support.seed
+
+pictures: $(VENV)/.tools ## Take the pictures of README.md and docs/ anew, in Chromium
+	@$(PY) -m tests.support.pictures
 
 clean: ## Remove what was made here; your data in instance/ stays
 	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis test-artifacts

@@ -25,9 +25,9 @@ ARGON2_SAFE_MEMORY_KIB = 19 * 1024
 """OWASP's floor for argon2id with p=1 (Password Storage cheat sheet)."""
 
 SANDBOX_PRODUCT_CODES = {
-    "aws": ("skylark-payg-7f3k2m9q4x",),
-    "aws-cn": ("skylark-payg-cn-4w9t1r8e6y",),
-    "aws-eusc": ("skylark-payg-eusc-5d2g7h3j1k",),
+    "aws": ("payg-7f3k2m9q4x",),
+    "aws-cn": ("payg-cn-4w9t1r8e6y",),
+    "aws-eusc": ("payg-eusc-5d2g7h3j1k",),
 }
 """What the sandbox sells in each partition."""
 
@@ -177,7 +177,7 @@ class Settings:
             mail_use_ssl=read.flag("MAIL_USE_SSL", False),
             mail_username=env.get("MAIL_USERNAME", ""),
             mail_password=env.get("MAIL_PASSWORD", ""),
-            mail_sender=read.email("MAIL_SENDER", "no-reply@skylark.example" if sandbox else ""),
+            mail_sender=read.email("MAIL_SENDER", ""),
             aws_partitions={p.name: read.aws_partition(p, sandbox, port) for p in AWS_PARTITIONS},
             ratelimit_enabled=read.flag("RATELIMIT_ENABLED", True),
             trusted_proxies=read.number("TRUSTED_PROXIES", 0, least=0, most=10),
@@ -199,10 +199,6 @@ class Settings:
             raise SettingsError(
                 f"ARGON2_TIME_COST wants at least {ARGON2_SAFE_TIME_COST} and ARGON2_MEMORY_KIB at least "
                 f"{ARGON2_SAFE_MEMORY_KIB} where SANDBOX is not 1."
-            )
-        if self.mail_server and not self.mail_sender:
-            raise SettingsError(
-                "MAIL_SENDER wants the address your mail comes from, because MAIL_SERVER is set."
             )
         if self.mail_use_tls and self.mail_use_ssl:
             raise SettingsError("MAIL_USE_TLS and MAIL_USE_SSL exclude each other: set one of them to 1.")

@@ -21,7 +21,7 @@ from wizard import (
 )
 from wizard.accounts import identity, sessions
 from wizard.billing import notices, workspaces
-from wizard.brand import load_brand
+from wizard.brand import Brand, load_brand
 from wizard.console import views as console_views
 from wizard.flows import views as flows_views
 from wizard.i18n import init_languages
@@ -51,7 +51,7 @@ def create_app(settings: Settings) -> Flask:
     brand = load_brand(settings.brand_file)
     app = Flask("wizard", root_path=str(ROOT), template_folder="templates", static_folder=None)
     app.static_folder = str(ROOT / "static")
-    app.config.from_mapping(_flask_config(settings))
+    app.config.from_mapping(_flask_config(settings, brand))
     app.extensions["brand"] = brand
     app.extensions["migrations_path"] = str(MIGRATIONS)
     app.extensions["marketplaces"] = {
@@ -115,7 +115,7 @@ def _mount_sandbox(app: Flask, settings: Settings) -> None:
     app.wsgi_app = DispatcherMiddleware(app.wsgi_app, {"/sandbox": sandbox})  # type: ignore[method-assign]
 
 
-def _flask_config(settings: Settings) -> dict[str, object]:
+def _flask_config(settings: Settings, brand: Brand) -> dict[str, object]:
     """The settings in the words of Flask and its extensions."""
     secure = settings.secure_cookies
     return {
@@ -144,7 +144,7 @@ def _flask_config(settings: Settings) -> dict[str, object]:
         "MAIL_USE_SSL": settings.mail_use_ssl,
         "MAIL_USERNAME": settings.mail_username or None,
         "MAIL_PASSWORD": settings.mail_password or None,
-        "MAIL_DEFAULT_SENDER": settings.mail_sender,
+        "MAIL_DEFAULT_SENDER": settings.mail_sender or brand.support_email,
         "METRICS_DIRECTORY": settings.metrics_directory,
         "RATELIMIT_ENABLED": settings.ratelimit_enabled,
         "RATELIMIT_STORAGE_URI": "wizard-db://",

@@ -121,11 +121,16 @@ def load_brand(path: str | Path) -> Brand:
     """
     path = Path(path)
     try:
-        data = tomllib.loads(path.read_text(encoding="utf-8"))
+        return _brand(tomllib.loads(path.read_text(encoding="utf-8")), path.name)
     except OSError as error:
         raise BrandError(f"{path} cannot be read: {error.strerror}.") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise BrandError(f"{path.name} is not TOML: {error}.") from error
+    except BrandError as error:
+        raise BrandError(str(error).replace("brand.toml", path.name)) from None
+
+
+def _brand(data: Mapping[str, Any], file: str) -> Brand:
     links = data.get("links", {})
     if not isinstance(links, dict):
         raise BrandError("links in brand.toml wants a table of addresses.")
@@ -142,7 +147,7 @@ def load_brand(path: str | Path) -> Brand:
         sites=_sites(data.get("sites")),
         light=light,
         dark=dark,
-        warnings=_warnings(accent),
+        warnings=tuple(said.replace("brand.toml", file) for said in _warnings(accent)),
     )
 
 

@@ -68,6 +68,7 @@ class Customer:
         self.server = server
         self.language = language
         self.person = person or Person()
+        self.site = "Oregon"
         self.account = f"7828582{self.person.number:05d}"
 
     # ── how a person finds things ───────────────────────────────────────────────────────────────────────────
@@ -119,7 +120,7 @@ class Customer:
         self.press("Next")
 
     def give_basics(self) -> None:
-        self.choice("Site", "Oregon").check()
+        self.choice("Site", self.site).check()
         self.field("Username").fill(self.person.username)
         self.field("Email").fill(self.person.email)
         self.field("Password").fill(self.person.password)
@@ -170,8 +171,8 @@ class Customer:
 
     def sign_in(self) -> None:
         """On the sign-in page: the site is chosen where a link brought them."""
-        if not self.choice("Site", "Oregon").is_checked():
-            self.choice("Site", "Oregon").check()
+        if not self.choice("Site", self.site).is_checked():
+            self.choice("Site", self.site).check()
         self.field("Username").fill(self.person.username)
         self.field("Password").fill(self.person.password)
         self.press("Sign in")

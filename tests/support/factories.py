@@ -16,19 +16,24 @@ _numbers = itertools.count(1)
 
 @dataclass(frozen=True)
 class Person:
-    """Somebody who may register: a username and an address nobody else has, and a password that is good enough."""
+    """Somebody who may register: a username and an address nobody else has, and a password that is good enough.
+
+    ``called`` is a username of their own, ``at`` where their mail goes.
+    """
 
     number: int = field(default_factory=lambda: next(_numbers))
     password: str = "seven quiet harbour lamps"
     company: str = "Ada's Harbour Lamps"
+    called: str = ""
+    at: str = "harbour.test"
 
     @property
     def username(self) -> str:
-        return f"ada-{self.number}"
+        return self.called or f"ada-{self.number}"
 
     @property
     def email(self) -> str:
-        return f"ada-{self.number}@harbour.test"
+        return f"{self.username}@{self.at}"
 
     @property
     def answers(self) -> dict[str, object]:

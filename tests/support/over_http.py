@@ -25,7 +25,7 @@ from werkzeug.datastructures import Headers
 
 from tests.support.client import Client
 from tests.support.page import Page
-from tests.support.server import Server
+from tests.support.server import Product, Server
 from tests.support.walk import Walk
 
 ANSWER_SECONDS = 60
@@ -131,7 +131,7 @@ class HttpWalk(Walk):
         return self.page
 
 
-def walk_over_http(server: Server, language: str = "en", **options: Any) -> HttpWalk:
+def walk_over_http(server: Product, language: str = "en", **options: Any) -> HttpWalk:
     """A customer who has not set out yet, in a browser of their own."""
     client = cast(Client, HttpClient(server.url, language))
     nobody = cast(Any, SimpleNamespace())

@@ -23,10 +23,10 @@ from wizard.sandbox import SandboxSettings, create_sandbox
 from wizard.sandbox.partitions import PARTITIONS
 
 ROOT = Path(__file__).resolve().parents[2]
-PRODUCT = "skylark-payg-7f3k2m9q4x"
-SECOND_PRODUCT = "skylark-annual-2b8n5v1c6z"
-CHINA_PRODUCT = "skylark-payg-cn-4w9t1r8e6y"
-SOVEREIGN_PRODUCT = "skylark-payg-eusc-5d2g7h3j1k"
+PRODUCT = "payg-7f3k2m9q4x"
+SECOND_PRODUCT = "annual-2b8n5v1c6z"
+CHINA_PRODUCT = "payg-cn-4w9t1r8e6y"
+SOVEREIGN_PRODUCT = "payg-eusc-5d2g7h3j1k"
 WIZARD = "http://127.0.0.1:5000"
 LANDING = f"{WIZARD}/marketplaces/aws/landing"
 

@@ -27,21 +27,11 @@ MAIL_SECONDS = 20
 STOP_SECONDS = 15
 
 
-class Server:
-    """One running product. ``url`` is the wizard's origin, ``sandbox_url`` the sandbox's, under another host name.
+class Product:
+    """A product that runs somewhere on this machine. ``url`` is the wizard's origin."""
 
-    ``instance`` is its directory: starting another server on the same one goes on with the same data.
-    """
-
-    def __init__(self, instance: Path, port: int | None = None, **settings: str) -> None:
-        self.instance = instance
-        self.port = port or free_port()
-        self.url = f"http://127.0.0.1:{self.port}"
-        self.sandbox_url = f"http://localhost:{self.port}/sandbox"
-        self.log = instance / "server.log"
-        self._settings = settings
-        self._process = self._start()
-        self._wait_until_ready()
+    def __init__(self, url: str) -> None:
+        self.url = url
 
     def mail(
         self, to: str, subject: str = "", newer_than: int = 0, within: float = MAIL_SECONDS
@@ -68,12 +58,33 @@ class Server:
         assert isinstance(bought, dict)
         return bought
 
+    def tail(self) -> str:
+        """What its log says last, where there is one."""
+        return ""
+
     def ask(self, path: str, body: Any = None) -> Any:
         """GET JSON, or POST it where there is a body."""
         data = None if body is None else json.dumps(body).encode()
         request = urllib.request.Request(self.url + path, data, {"Content-Type": "application/json"})
         with urllib.request.urlopen(request, timeout=30) as response:
             return json.load(response)
+
+
+class Server(Product):
+    """One running product. ``url`` is the wizard's origin, ``sandbox_url`` the sandbox's, under another host name.
+
+    ``instance`` is its directory: starting another server on the same one goes on with the same data.
+    """
+
+    def __init__(self, instance: Path, port: int | None = None, **settings: str) -> None:
+        self.instance = instance
+        self.port = port or free_port()
+        super().__init__(f"http://127.0.0.1:{self.port}")
+        self.sandbox_url = f"http://localhost:{self.port}/sandbox"
+        self.log = instance / "server.log"
+        self._settings = settings
+        self._process = self._start()
+        self._wait_until_ready()
 
     def kill9(self) -> None:
         """End it as a power cut would: it and all it started, without a word."""
