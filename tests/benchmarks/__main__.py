@@ -155,7 +155,7 @@ def side_effects(server: Server, samples: int) -> Iterator[str]:
             outbox.enqueue("mail", mail)
         db.session.commit()
         began = time.perf_counter()
-        until(lambda: not any(line.waiting for line in _backlog()), "the outbox does not empty", 300, 0.02)
+        until(lambda: not any(line.waiting for line in _backlog()), "the outbox does not empty", 300, 0.1)
         spent = (time.perf_counter() - began) * 1000
         db.engine.dispose()
     yield f"{'mail, by one worker':<28}{spent / samples:>10.1f}   (each, of {samples} at once)"
