@@ -13,13 +13,15 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from flask import Flask
+
 from config import ARGON2_SAFE_MEMORY_KIB, ARGON2_SAFE_TIME_COST, Settings
 from tests.support.factories import Person
-from tests.support.over_http import HttpClient
+from tests.support.over_http import HttpClient, until
 from tests.support.page import Form, Page
 from tests.support.server import Server
 from tests.support.walk import LANDING, TOKEN
-from wizard import create_app
+from wizard import create_app, outbox
 from wizard.accounts import directory, passwords
 from wizard.extensions import db
 
@@ -64,12 +66,9 @@ def main() -> None:
         cost = {"ARGON2_TIME_COST": ARGON2_SAFE_TIME_COST, "ARGON2_MEMORY_KIB": ARGON2_SAFE_MEMORY_KIB}
         server = Server(Path(place), **{name: str(value) for name, value in cost.items()})
         try:
-            for line in (
-                *known_and_unknown(server, samples),
-                *landings(server, samples),
-                *pages(server, samples),
-            ):
-                print(line, flush=True)
+            for measure in (known_and_unknown, landings, pages, side_effects):
+                for line in measure(server, samples):
+                    print(line, flush=True)
         finally:
             server.stop()
 
@@ -92,12 +91,7 @@ def known_and_unknown(server: Server, samples: int) -> Iterator[str]:
 
 def seed(server: Server, people: list[Person]) -> None:
     """Accounts of these people, as registering makes them; one hash for all, it is not looked at."""
-    app = create_app(
-        replace(
-            Settings.from_env({"SANDBOX": "1", "INSTANCE_PATH": str(server.instance)}),
-            database_url=f"sqlite:///{server.instance / 'wizard.db'}",
-        )
-    )
+    app = app_of(server)
     with app.app_context():
         kept = passwords.hash_password(people[0].password)
         for person in people:
@@ -107,6 +101,12 @@ def seed(server: Server, people: list[Person]) -> None:
             directory.create_console_account(account, origin=f"benchmark-{person.number}")
         db.session.commit()
         db.engine.dispose()
+
+
+def app_of(server: Server) -> Flask:
+    """The product here, on the running one's data."""
+    settings = Settings.from_env({"SANDBOX": "1", "INSTANCE_PATH": str(server.instance)})
+    return create_app(replace(settings, database_url=f"sqlite:///{server.instance / 'wizard.db'}"))
 
 
 def submit(server: Server, asked: Asked, person: Person) -> float:
@@ -142,6 +142,29 @@ def landings(server: Server, samples: int) -> Iterator[str]:
     shown = [took(lambda n=n: clients[n].get(landed[n].location or "")) for n in range(samples)]  # type: ignore[misc]
     yield f"\n{'landing, AWS asked':<28}{statistics.median(posts):>10.1f}"
     yield f"{'the page it leads to':<28}{statistics.median(shown):>10.1f}"
+
+
+def side_effects(server: Server, samples: int) -> Iterator[str]:
+    """What one worker does alone: mails written down all at once, until the last is with the mail server."""
+    people = [Person() for _ in range(samples)]
+    app = app_of(server)
+    with app.app_context():
+        for person in people:
+            context = {"username": person.username, "site": "Oregon", "sign_in_url": server.url}
+            mail = {"to": person.email, "name": "account_created", "locale": "en", "context": context}
+            outbox.enqueue("mail", mail)
+        db.session.commit()
+        began = time.perf_counter()
+        until(lambda: not any(line.waiting for line in _backlog()), "the outbox does not empty", 300, 0.1)
+        spent = (time.perf_counter() - began) * 1000
+        db.engine.dispose()
+    yield f"{'mail, by one worker':<28}{spent / samples:>10.1f}   (each, of {samples} at once)"
+
+
+def _backlog() -> list[outbox.Backlog]:
+    found = outbox.backlog()
+    db.session.rollback()
+    return found
 
 
 def pages(server: Server, samples: int) -> Iterator[str]:

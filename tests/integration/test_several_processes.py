@@ -236,7 +236,8 @@ def test_a_worker_that_is_told_twice_ends_at_once_and_gives_back_what_it_held(ru
         with held:
             assert rows(running, "SELECT count(*) FROM outbox WHERE lease_owner IS NOT NULL") == [(1,)]
             until(lambda: _told_to_end(worker), "it does not end however often it is told")
-            assert worker.process.returncode == 1
+            # By itself, or by one more signal while it was ending.
+            assert worker.process.returncode in (1, -signal.SIGTERM)
     assert rows(running, "SELECT count(*) FROM outbox WHERE lease_owner IS NOT NULL") == [(0,)]
     running.top_up(webs=2, workers=2)
     assert walk.enter_code().h1 == "Company information"

@@ -207,7 +207,7 @@ class Run:
         )
         journey, request_id = said[0]
         in_nginx = request_id in (self.all.place / "nginx-access.log").read_text()
-        programs = [*self._living(), self.all.workers[1]]
+        programs = [*self.all.webs, self.all.workers[1]]
         events = {line["event"] for p in programs for line in p.lines if line.get("request_id") == request_id}
         self.must(
             in_nginx and {"request", "outbox entry done"} <= events,

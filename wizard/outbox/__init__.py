@@ -2,6 +2,7 @@
 
 from wizard.outbox.entries import (
     BEAT_LOST,
+    Backlog,
     NoLongerNeeded,
     NotNow,
     Work,
@@ -16,6 +17,7 @@ from wizard.outbox.entries import (
 
 __all__ = [
     "BEAT_LOST",
+    "Backlog",
     "NoLongerNeeded",
     "NotNow",
     "Work",
