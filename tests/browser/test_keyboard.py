@@ -34,6 +34,7 @@ class Typist(Customer):
 
     def tab_to(self, selector: str) -> None:
         """Press Tab until one of these has the focus."""
+        self.page.wait_for_load_state("load")  # A ring comes with the stylesheet.
         for _stop in range(MOST_STOPS):
             if self.page.evaluate("(s) => document.activeElement?.matches(s) ?? false", selector):
                 return
