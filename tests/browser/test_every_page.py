@@ -23,7 +23,9 @@ class Tour:
     """One person who looks at pages, in one language."""
 
     def __init__(self, visitor: Visitors, server: Server, language: str) -> None:
-        visitor.allow(r"status of (400|404|410|422|503)")  # Chromium says so of pages that say what is wrong.
+        visitor.allow(
+            r"status of (400|404|410|413|422|503)"
+        )  # Chromium says so of pages that say what is wrong.
         self.server = server
         self.language = language
         self.page: Page = visitor(language)
@@ -44,13 +46,25 @@ class Tour:
         self.customer.take_over(walk)
         self.look(name)
 
+    def spoil(self, field: str, length: int) -> None:
+        """Put so much nonsense into a hidden field of the form that the main button sends."""
+        self.page.locator(f".deed button, form:has(.deed) [name={field}]").first.evaluate(
+            "(e, [name, n]) => { (e.form ?? e.closest('form')).elements[name].value = 'x'.repeat(n) }",
+            [field, length],
+        )
+
     def press(self, button: str, name: str) -> None:
         """Send what the page does not take: the focus goes to the problems."""
         self.customer.press(button)
         self.look_at_errors(name)
 
     def look_at_errors(self, name: str) -> None:
-        expect(self.page.get_by_role("alert")).to_be_focused()
+        """The problems have the focus, and each of them hands it to its field."""
+        alert = self.page.get_by_role("alert")
+        expect(alert).to_be_focused()
+        for link in alert.get_by_role("link").all():
+            link.click()
+            expect(self.page.locator(link.get_attribute("href") or "")).to_be_focused()
         self.look(name)
 
     def land(self, name: str, **wish: object) -> dict[str, str]:
@@ -128,6 +142,11 @@ def test_the_pages_of_registering(tour: Tour) -> None:
     tour.page.locator("summary").filter(visible=True).click()
     tour.look("company, more information open")
     tour.press("Register", "company, with errors")
+    tour.spoil("csrf_token", 40)
+    tour.press("Register", "company, open too long")
+    tour.spoil("csrf_token", 300_000)
+    tour.customer.press("Register")
+    tour.look("company, more than anybody types")
     holder.give_company()
     tour.take_over(holder, "activation, to choose")
     tour.press("Activate", "activation, with errors")
@@ -145,7 +164,7 @@ def test_the_pages_of_registering(tour: Tour) -> None:
     )
     tour.page.reload()
     tour.look("a journey that is over")
-    tour.looks.check(at_least=16)
+    tour.looks.check(at_least=18)
 
 
 @both_languages

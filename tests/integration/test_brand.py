@@ -3,7 +3,6 @@
 import re
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Any
 from urllib.parse import quote
 
 import pytest
@@ -11,9 +10,9 @@ from flask import Flask
 from flask_mail import Message, email_dispatched
 
 from config import ROOT, Settings
-from tests.support.client import Client
 from tests.support.mailbox import Mailbox
 from tests.support.page import Page
+from tests.support.reader import Reader
 from tests.support.sandbox import LiveSandbox
 from tests.support.walk import Walk
 from wizard.brand import Brand, load_brand
@@ -35,19 +34,6 @@ def traces(brand: Brand) -> set[str]:
         # What is nearly the page's own colour may be the same for two brands, so the rest has to do.
         words |= {scheme.accent, scheme.accent_hover, scheme.flood, quote(scheme.accent)}
     return {word.lower() for word in words}
-
-
-class Reader(Client):
-    """A client that keeps every answer it was given."""
-
-    def __init__(self, *args: Any, **options: Any) -> None:
-        super().__init__(*args, **options)
-        self.read: list[Page] = []
-
-    def _once(self, *args: Any, **options: Any) -> Page:
-        page = super()._once(*args, **options)
-        self.read.append(page)
-        return page
 
 
 @pytest.fixture

@@ -88,6 +88,16 @@ def test_a_code_of_ten_minutes_ago_is_over_and_a_new_one_helps(walk: Walk) -> No
         assert walk.enter_code().h1 == "Company information"
 
 
+def test_a_code_has_six_digits_and_keeps_its_leading_zeros(app: Flask) -> None:
+    with app.app_context():
+        made = [
+            codes.code_of(Challenge(id="one", purpose="register", generation=number)) for number in range(200)
+        ]
+    assert all(re.fullmatch(r"\d{6}", code, re.ASCII) for code in made)
+    assert len(set(made)) > 190
+    assert any(code.startswith("0") for code in made)
+
+
 def test_only_the_newest_code_works(walk: Walk) -> None:
     first = begin(walk)
     send_again(walk, MINUTE)

@@ -96,9 +96,11 @@ class Customer:
     def h1(self) -> str:
         return self.page.get_by_role("heading", level=1).inner_text()
 
-    def reads(self, heading: str) -> None:
-        """Wait for the page with this heading."""
-        expect(self.page.get_by_role("heading", level=1)).to_have_text(self.word(heading))
+    def reads(self, heading: str, within: float = 5) -> None:
+        """Wait so many seconds for the page with this heading."""
+        expect(self.page.get_by_role("heading", level=1)).to_have_text(
+            self.word(heading), timeout=within * 1000
+        )
 
     # ── the way, page by page ───────────────────────────────────────────────────────────────────────────────
 
