@@ -62,6 +62,7 @@ class Settings:
     argon2_time_cost: int = ARGON2_SAFE_TIME_COST
     argon2_memory_kib: int = ARGON2_SAFE_MEMORY_KIB
     log_format: str = "text"
+    password_breach_url: str = ""
 
     @classmethod
     def from_env(cls, env: Mapping[str, str]) -> "Settings":
@@ -109,6 +110,7 @@ class Settings:
                 "ARGON2_MEMORY_KIB", ARGON2_SAFE_MEMORY_KIB, least=8, most=4 * 1024**2
             ),
             log_format=read.one_of("LOG_FORMAT", ("text", "json")),
+            password_breach_url=read.url("PASSWORD_BREACH_URL", "").rstrip("/"),
         )
         settings.check()
         return settings
@@ -149,6 +151,8 @@ class Settings:
             )
         if not self.mail_server:
             lines.append("Mail is off: MAIL_SERVER is not set, messages wait in the outbox.")
+        if not self.password_breach_url:
+            lines.append("Stolen passwords are not looked up: PASSWORD_BREACH_URL is not set.")
         return lines
 
 

@@ -61,6 +61,7 @@ WRONG = [
     ("AWS_MARKETPLACE_ENDPOINT", "metering.us-east-1.amazonaws.com"),
     ("AWS_MARKETPLACE_URL", "aws"),
     ("RATELIMIT_ENABLED", "on"),
+    ("PASSWORD_BREACH_URL", "api.pwnedpasswords.com"),
     ("TRUSTED_PROXIES", "-1"),
     ("TRUSTED_PROXIES", "*"),
     ("ARGON2_TIME_COST", "0"),
@@ -163,10 +164,16 @@ def test_argon2_is_never_weaker_than_owasps_floor() -> None:
 
 
 def test_what_is_off_is_said_in_one_line_each(plain: dict[str, str], sandbox: dict[str, str]) -> None:
-    aws, mail = Settings.from_env(plain).notices()
+    aws, mail, stolen = Settings.from_env(plain).notices()
     assert "AWS_PRODUCT_CODES" in aws
     assert "MAIL_SERVER" in mail
-    on = {"AWS_PRODUCT_CODES": "a", "MAIL_SERVER": "smtp.example.com", "MAIL_SENDER": "hello@example.com"}
+    assert "PASSWORD_BREACH_URL" in stolen
+    on = {
+        "AWS_PRODUCT_CODES": "a",
+        "MAIL_SERVER": "smtp.example.com",
+        "MAIL_SENDER": "hello@example.com",
+        "PASSWORD_BREACH_URL": "https://api.pwnedpasswords.com/range/",
+    }
     assert Settings.from_env(plain | on).notices() == []
 
 
