@@ -147,6 +147,7 @@ class Settings:
     argon2_memory_kib: int = ARGON2_SAFE_MEMORY_KIB
     log_format: str = "text"
     metrics_directory: str = ""
+    password_breach_url: str = ""
 
     @classmethod
     def from_env(cls, env: Mapping[str, str]) -> "Settings":
@@ -187,6 +188,7 @@ class Settings:
             ),
             log_format=read.one_of("LOG_FORMAT", ("text", "json")),
             metrics_directory=read.directory("PROMETHEUS_MULTIPROC_DIR"),
+            password_breach_url=read.url("PASSWORD_BREACH_URL", "").rstrip("/"),
         )
         settings.check()
         return settings
@@ -235,6 +237,8 @@ class Settings:
             )
         if not self.mail_server:
             lines.append("Mail is off: MAIL_SERVER is not set, messages wait in the outbox.")
+        if not self.password_breach_url:
+            lines.append("Stolen passwords are not looked up: PASSWORD_BREACH_URL is not set.")
         return lines
 
 

@@ -22,6 +22,7 @@ from wizard import (
 from wizard.accounts import identity, sessions
 from wizard.billing import notices, workspaces
 from wizard.brand import Brand, load_brand
+from wizard.console import reset_views
 from wizard.console import views as console_views
 from wizard.flows import views as flows_views
 from wizard.i18n import init_languages
@@ -77,6 +78,7 @@ def create_app(settings: Settings) -> Flask:
     app.register_blueprint(marketplaces_views.bp)
     app.register_blueprint(flows_views.bp)
     app.register_blueprint(console_views.bp)
+    app.register_blueprint(reset_views.bp)
 
     access.init_access(app)
 
@@ -148,6 +150,7 @@ def _flask_config(settings: Settings, brand: Brand) -> dict[str, object]:
         "METRICS_DIRECTORY": settings.metrics_directory,
         "RATELIMIT_ENABLED": settings.ratelimit_enabled,
         "RATELIMIT_STORAGE_URI": "wizard-db://",
+        "PASSWORD_BREACH_URL": settings.password_breach_url,
         "ARGON2_TIME_COST": settings.argon2_time_cost,
         "ARGON2_MEMORY_KIB": settings.argon2_memory_kib,
         "COMPRESS_MIMETYPES": ["text/html", "text/css", "text/javascript", "application/json"],

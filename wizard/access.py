@@ -4,12 +4,14 @@ from flask import Flask, request
 from flask.typing import ResponseReturnValue
 from flask_login import current_user
 
-from wizard.extensions import login
+from wizard.extensions import SAFE_METHODS, login
+from wizard.transactions import genuine, release
 
 PUBLIC = "public"
 ARRIVAL = "browser that holds the arrival's claim"
 JOURNEY = "journey owner"
 CONSOLE = "console account"
+RESET = "browser that asked for a new password"
 MARKETPLACE = "marketplace, by its token"
 
 ACCESS = {
@@ -29,11 +31,17 @@ ACCESS = {
     "flows.action": JOURNEY,
     "console.sign_in": PUBLIC,
     "console.sign_out": PUBLIC,
+    "reset.begin": PUBLIC,
+    "reset.code": RESET,
+    "reset.resend": RESET,
+    "reset.new_password": RESET,
+    "console.account": CONSOLE,
+    "console.sign_out_everywhere": CONSOLE,
     "console.front": CONSOLE,
     "console.home": CONSOLE,
 }
-"""Endpoint → who may call it. Arrivals and journeys are found only through what proves them, so their views
-answer 404 to anybody else; a console page is not reached without a console account."""
+"""Endpoint → who may call it. Arrivals, journeys and password resets are found only through what proves them, so
+their views answer 404 to anybody else; a console page is not reached without a console account."""
 
 
 def init_access(app: Flask) -> None:
@@ -44,7 +52,12 @@ def init_access(app: Flask) -> None:
 
     @app.before_request
     def admit() -> ResponseReturnValue | None:
-        if ACCESS.get(request.endpoint or "") == CONSOLE and not current_user.is_authenticated:
+        if ACCESS.get(request.endpoint or "") != CONSOLE:
+            return None
+        if not current_user.is_authenticated:
+            genuine(False)  # Whatever they sent counts for nothing.
             answer: ResponseReturnValue = login.unauthorized()
             return answer
+        if request.method not in SAFE_METHODS:
+            release()  # The limits that come next count in a transaction of their own, and passwords take a while.
         return None

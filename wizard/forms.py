@@ -30,6 +30,16 @@ They would spoil a page, a mail's subject or a log line, and NUL is no text to P
 class Form(FlaskForm):
     """A form with a CSRF token; every view that takes a POST uses one, a lone button included."""
 
+    slow = False
+    """Whether there is more to do before it counts, for which no transaction may wait: see ``ahead``."""
+
+    def ahead(self) -> bool:
+        """What asks the network or takes a while, called when the fields are right and no transaction is open.
+
+        False when that found something wrong; the field then has its error.
+        """
+        return True
+
     class Meta(FlaskForm.Meta):
         def wrap_formdata(self, form: FlaskForm, formdata: Any) -> Any:
             """What was typed, and no files: nobody is asked for one, and a file is no text."""

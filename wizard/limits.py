@@ -6,6 +6,7 @@ when the answer is a refusal); otherwise it takes a short transaction of its own
 before the view holds no lock while a password is hashed.
 """
 
+import ipaddress
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime, timedelta
@@ -25,6 +26,7 @@ PER_CLIENT = {
     "code": "120 per hour",
     "landing": "120 per hour",
     "sign_in": "60 per 5 minutes",
+    "account": "60 per hour",
 }
 """Per client address and kind of request. Only POSTs count. Under the sandbox each is a thousand times looser."""
 
@@ -35,7 +37,10 @@ USERNAME_TRIES = "20 per hour"
 """Names one journey may ask about, once its address is proven."""
 
 SIGN_IN_TRIES = "10 per 5 minutes"
-"""Failed sign-ins to one name, known or not, from one client address."""
+"""Failed sign-ins to one account, or to one name nobody has, from one client address."""
+
+PASSWORD_TRIES = "10 per 5 minutes"
+"""Present passwords typed by somebody signed in who wants another."""
 
 SIGN_IN_TRIES_OF_ALL = "200 per 5 minutes"
 """The same from everywhere: far above what a person needs, so that a stranger does not lock the owner out."""
@@ -155,12 +160,21 @@ def clear(limit: str, *names: str) -> None:
         storage.clear(item.key_for(*names))
 
 
-def _client_address() -> str:
-    return request.remote_addr or "unknown"
+def client_address() -> str:
+    """Who asks, as far as limits go: an IPv4 address, or the /64 of IPv6 that one line has all of."""
+    try:
+        address = ipaddress.ip_address(request.remote_addr or "")
+    except ValueError:
+        return request.remote_addr or "unknown"
+    if isinstance(address, ipaddress.IPv4Address):
+        return str(address)
+    if address.ipv4_mapped:
+        return str(address.ipv4_mapped)
+    return str(ipaddress.ip_network((int(address) >> 64 << 64, 64)))
 
 
 limiter = Limiter(
-    key_func=_client_address, storage_uri="wizard-db://", strategy="fixed-window", headers_enabled=False
+    key_func=client_address, storage_uri="wizard-db://", strategy="fixed-window", headers_enabled=False
 )
 
 

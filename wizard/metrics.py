@@ -34,6 +34,9 @@ CODES = Counter(
     "wizard_codes", "Email codes by purpose and outcome: sent, accepted, or why not.", ["purpose", "outcome"]
 )
 SIGN_INS = Counter("wizard_sign_ins", "Sign-ins by area and outcome.", ["area", "outcome"])
+BREACH_CHECKS = Counter(
+    "wizard_breach_checks", "Chosen passwords looked up among stolen ones, by outcome.", ["outcome"]
+)
 LIMITS = Counter("wizard_limits_reached", "Requests that a limit refused, by the limit.", ["limit"])
 OUTBOX = Counter(
     "wizard_outbox_attempts", "Outbox entries attempted, by kind and outcome.", ["kind", "outcome"]

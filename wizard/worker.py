@@ -14,7 +14,7 @@ import click
 from flask import Flask, current_app
 
 from wizard import limits, logs, outbox
-from wizard.accounts import sessions, usernames
+from wizard.accounts import resets, sessions, usernames
 from wizard.extensions import db
 from wizard.flows import journeys
 from wizard.outbox import entries
@@ -42,7 +42,7 @@ def run_once(app: Flask, owner: str = "once", go_on: Callable[[], bool] = lambda
 def sweep(app: Flask) -> None:
     """Let each room remove what is over, in transactions of their own: they are many rows, not one change."""
     with app.app_context():
-        for room in (limits, sessions, usernames, codes, journeys, entries):
+        for room in (limits, sessions, resets, usernames, codes, journeys, entries):
             room.sweep()
             db.session.commit()
 

@@ -208,6 +208,45 @@ def test_the_pages_after_activating(tour: Tour) -> None:
 
 
 @both_languages
+def test_the_pages_of_an_account_and_its_password(tour: Tour) -> None:
+    customer = tour.customer
+    walk = tour.walk()
+    walk.to_end()
+    customer.person = walk.person
+    tour.open("/sign-in?site=us1", "sign in")
+    customer.follow("Forgot your password?")
+    tour.look("forgotten")
+    tour.press("Send code", "forgotten, with errors")
+    customer.field("Email").fill(walk.person.email)
+    newest = int(tour.server.mails(walk.person.email)[0]["id"])
+    customer.press("Send code")
+    customer.reads("Enter the code from your email")
+    tour.look("its code")
+    tour.server.mail(walk.person.email, newer_than=newest)
+    customer.enter_code(customer.read_code())
+    customer.reads("Choose a new password")
+    tour.look("new password")
+    tour.press("Save and sign in", "new password, with errors")
+    customer.field("New password").fill("eleven brass lanterns swing")
+    customer.press("Save and sign in")
+    customer.reads("Harbour")
+    tour.look("workspace, with what was done")
+    tour.open("/forgot-password/new", "a reset that was used")
+    tour.open("/console/account", "account")
+    tour.press("Change password", "account, with errors")
+    customer.field("Current password").fill("eleven brass lanterns swing")
+    customer.field("New password").fill("twelve brass lanterns swing")
+    customer.press("Change password")
+    expect(tour.page.get_by_role("status")).to_be_visible()
+    tour.look("account, changed")
+    customer.press("Sign out everywhere")
+    customer.reads("Sign in")
+    tour.page.context.clear_cookies()
+    tour.open("/forgot-password/code", "a reset of another browser")
+    tour.looks.check(at_least=12)
+
+
+@both_languages
 def test_the_pages_of_the_sandbox(tour: Tour) -> None:
     customer = tour.customer
     tour.open("/sandbox/", "sandbox")

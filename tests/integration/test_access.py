@@ -95,7 +95,7 @@ def test_each_kind_of_route_answers_a_stranger_as_the_table_says(app: Flask, cli
                 assert page.status in (303, 422), told
             elif kind == access.CONSOLE:
                 assert (page.status, page.location) == (303, f"/sign-in?next={path}"), told
-            elif kind in (access.ARRIVAL, access.JOURNEY):
+            elif kind in (access.ARRIVAL, access.JOURNEY, access.RESET):
                 assert page.status == 404, told
                 assert "/sign-in" in page.links.values(), told
             else:
@@ -169,7 +169,17 @@ def test_too_many_posts_are_told_until_when_and_keep_what_was_typed(in_productio
 
 def test_each_door_that_takes_something_has_a_limit_for_one_address(in_production: Flask) -> None:
     client = Client(in_production)
-    doors = (LANDING, "/sign-in", "/register", "/journeys/SK-0000-0000/code", "/arrive/nobodys")
+    doors = (
+        LANDING,
+        "/sign-in",
+        "/register",
+        "/journeys/SK-0000-0000/code",
+        "/arrive/nobodys",
+        "/forgot-password",
+        "/forgot-password/code",
+        "/forgot-password/code/resend",
+        "/forgot-password/new",
+    )
     assert all(client.post(path).status != 429 for path in doors)
     fill_limit(in_production)
     assert {path: client.post(path).status for path in doors} == dict.fromkeys(doors, 429)

@@ -4,7 +4,9 @@ import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from datetime import UTC, datetime
 from itertools import count, zip_longest
+from typing import Any
 
 import argon2
 import pytest
@@ -14,10 +16,11 @@ from flask import Flask
 from config import Settings
 from tests.support.client import Client
 from tests.support.factories import Person
+from tests.support.mailbox import Mailbox
 from tests.support.page import Page
 from tests.support.walk import Walk
 from wizard import clock
-from wizard.accounts import addresses, directory, passwords, usernames
+from wizard.accounts import addresses, directory, passwords, resets, usernames
 from wizard.extensions import db
 from wizard.verification import codes
 from wizard.verification.models import Challenge
@@ -28,6 +31,8 @@ _never_used = count(9)
 READ_ALREADY = ("html", "heading", "language", "ids", "names", "inline", "words", "policy", "weight")
 """The checks of what a page looks like, where the same page comes many times."""
 
+NOON = datetime(2026, 4, 7, 12, 0, tzinfo=UTC)
+NEW = "eleven brass lanterns swing"
 SITE = "us1"
 ELSEWHERE = "eu1"
 
@@ -254,6 +259,102 @@ def test_signing_in_answers_alike_for_known_and_unknown(
     assert not seen[0].differs_from(seen[1])
 
 
+def test_no_limit_tells_which_address_belongs_to_a_username(
+    client: Client, customer: Callable[[str, int], Person]
+) -> None:
+    """… nor that anybody has either: each is given as many tries as a name that nobody has."""
+    person = customer(SITE, 9001)
+    page = client.get(f"/sign-in?site={SITE}")
+    for name in (person.username, person.email, "nobody-here"):
+        wrong = {"site": SITE, "password": "not this one, surely", "username": name}
+        told = [client.submit(page, "Sign in", wrong, without=READ_ALREADY).text for _try in range(11)]
+        assert all("do not belong together" in each for each in told[:10])
+        assert "tried too often" in told[10]
+
+
+# ── a forgotten password ────────────────────────────────────────────────────────────────────────────────────
+
+
+def _ask_for_a_password(client: Client, person: Person, **options: Any) -> Page:
+    form = client.get(f"/forgot-password?site={SITE}")
+    return client.submit(form, "Send code", site=SITE, email=person.email, **options)
+
+
+def test_asking_for_a_new_password_answers_alike_for_known_and_unknown(
+    app: Flask, client: Client, work: Callable[[], int], customer: Callable[[str, int], Person]
+) -> None:
+    """… at the first submit and the second, at new mails and wrong codes, and when tries or mails are used up."""
+    known, elsewhere, unknown = customer(SITE, 9001), customer(ELSEWHERE, 9002), Person(number=9003)
+    seen = []
+    for person in (unknown, known, elsewhere):
+        browser, saw = client.other(), Seen()
+        with hashing() as hashed, clock.at(NOON):
+            page = saw.add("ask", _ask_for_a_password(browser, person), hashed)
+            saw.add("ask twice", _ask_for_a_password(browser, person), hashed)
+            saw.add("at once", browser.submit(page, "Send code again"), hashed)
+            work()
+        for minute in range(1, 5):
+            with hashing() as hashed, clock.at(NOON + minute * codes.BETWEEN_MAILS):
+                saw.add("again", browser.submit(page, "Send code again"), hashed)
+        with hashing() as hashed, clock.at(NOON + 5 * codes.BETWEEN_MAILS):
+            saw.add("a sixth", browser.submit(page, "Send code again"), hashed)
+            saw.add("from elsewhere", _ask_for_a_password(client.other(), person), hashed)
+            wrong = _unlike_the_code_for(app, person.email)
+            for _try in range(codes.TRIES):
+                saw.add("wrong", browser.submit(page, "Confirm", code=wrong, without=READ_ALREADY), hashed)
+            saw.add("dead", browser.get("/forgot-password/code"), hashed)
+            saw.add("skip", browser.get("/forgot-password/new", follow=True), hashed)
+        with hashing() as hashed, clock.at(NOON + 2 * resets.UNPROVEN_LIFE):
+            saw.add("late", browser.get("/forgot-password/code"), hashed)
+        seen.append(saw)
+    assert not seen[0].differs_from(seen[1])
+    assert not seen[0].differs_from(seen[2])
+
+
+def test_what_is_kept_and_mailed_when_a_password_is_asked_for_is_as_much(
+    app: Flask,
+    client: Client,
+    work: Callable[[], int],
+    mailbox: Mailbox,
+    customer: Callable[[str, int], Person],
+) -> None:
+    def grown(person: Person) -> dict[str, int]:
+        before = {**_sizes(app), "mails": len(mailbox.all())}
+        _ask_for_a_password(client.other(), person)
+        work()
+        return {
+            name: size - before[name] for name, size in {**_sizes(app), "mails": len(mailbox.all())}.items()
+        }
+
+    known, unknown = grown(customer(SITE, 9001)), grown(Person(number=9002))
+    assert known == unknown
+    assert known["mails"] == known["challenges"] == known["password_resets"] == 1
+
+
+def test_who_waits_for_a_code_does_not_see_that_the_owner_changed_the_password(
+    client: Client, customer: Callable[[str, int], Person]
+) -> None:
+    owner = customer(SITE, 9001)
+    stranger = client.other()
+    with clock.at(NOON):
+        page = _ask_for_a_password(stranger, owner)
+        before = Seen()
+        before.add("look", stranger.get(page.path), [])
+        signed_in = client.submit(
+            client.get(f"/sign-in?site={SITE}"),
+            "Sign in",
+            site=SITE,
+            username=owner.email,
+            password=owner.password,
+        )
+        answers = {"current_password": owner.password, "password": NEW, "confirm_password": NEW}
+        account = client.click(signed_in, owner.username)
+        assert "Your password is changed" in client.submit(account, "Change password", answers).text
+        after = Seen()
+        after.add("look", stranger.get(page.path), [])
+    assert not before.differs_from(after)
+
+
 def test_a_name_of_another_site_is_unknown_here(
     client: Client, customer: Callable[[str, int], Person]
 ) -> None:
@@ -273,6 +374,16 @@ def _unlike(app: Flask, reference: str) -> str:
             sa.select(Challenge).where(Challenge.bound_to == reference, Challenge.closed_at.is_(None))
         ).one()
         return f"{(int(codes.code_of(challenge)) + 1) % 10**codes.DIGITS:06d}"
+
+
+def _unlike_the_code_for(app: Flask, email: str) -> str:
+    """Six digits that are the code of no challenge for this address."""
+    with app.app_context():
+        right = {
+            codes.code_of(c)
+            for c in db.session.scalars(sa.select(Challenge).where(Challenge.address == email))
+        }
+    return next(digits for digits in ("135790", "246801", "975310", "864209") if digits not in right)
 
 
 def _sizes(app: Flask) -> dict[str, int]:

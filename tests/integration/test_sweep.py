@@ -8,7 +8,7 @@ from flask import Flask
 
 from tests.support.walk import Walk
 from wizard import clock
-from wizard.accounts.models import ConsoleAccount, Session, UsernameClaim
+from wizard.accounts.models import ConsoleAccount, PasswordReset, Session, UsernameClaim
 from wizard.extensions import db
 from wizard.flows.models import Journey, JourneyEvent
 from wizard.limits import RateLimit
@@ -26,6 +26,7 @@ def counts(app: Flask) -> dict[str, int]:
         Challenge,
         Session,
         UsernameClaim,
+        PasswordReset,
         RateLimit,
         OutboxEntry,
         ConsoleAccount,
@@ -42,6 +43,10 @@ def test_who_never_registered_is_forgotten_and_who_did_is_kept(
     walk.to_end()
     another().to_company()
     another().land()
+    browser = walk.client.other()
+    browser.submit(browser.get("/forgot-password"), "Send code", site="us1", email=walk.person.email)
+    walk.work()
+    assert counts(app)["password_resets"] == 1
     with clock.later(timedelta(days=45)):
         sweep(app)
     left = counts(app)
@@ -50,6 +55,7 @@ def test_who_never_registered_is_forgotten_and_who_did_is_kept(
     assert left["arrivals"] == 1
     assert left["username_claims"] == 2, "the name of an account is its own for good"
     assert left["challenges"] == left["sessions"] == left["rate_limits"] == left["outbox"] == 0
+    assert left["password_resets"] == 0
 
 
 def test_nothing_that_is_needed_goes_early(app: Flask, walk: Walk) -> None:

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 
 import pytest
+from argon2 import PasswordHasher
 from flask import Flask
 from hypothesis import given
 from hypothesis import strategies as st
@@ -121,6 +122,42 @@ def test_a_password_is_kept_exactly_as_it_was_typed(password: str) -> None:
     assert passwords.matches(kept, password)
     assert not passwords.matches(kept, password.strip().replace("\0", "") + "x")
     assert passwords.matches(kept, password.strip()) is (password == password.strip())
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("d\u00e9j\u00e0 vu caf\u00e9", "de\u0301ja\u0300 vu cafe\u0301"),
+        (
+            "\ud55c\uad6d\uc5b4 \uc554\ud638",
+            "\u1112\u1161\u11ab\u1100\u116e\u11a8\u110b\u1165 \u110b\u1161\u11b7\u1112\u1169",
+        ),
+    ],
+)
+def test_a_password_is_the_same_whatever_keyboard_spelt_it(one: str, other: str) -> None:
+    assert one != other
+    assert passwords.matches(passwords.hash_password(one), other)
+    assert passwords.matches(passwords.hash_password(other), one)
+
+
+def test_what_was_set_before_there_was_one_spelling_still_opens() -> None:
+    typed = "de\u0301ja\u0300 vu cafe\u0301"
+    kept = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1).hash(typed)
+    assert passwords.matches(kept, typed)
+    assert not passwords.matches(kept, typed + "!")
+
+
+def test_what_only_looks_alike_is_not_the_same() -> None:
+    """NFKC would make these one, and passwords weaker."""
+    for one, other in (
+        ("area 10 m\u00b2 harbour", "area 10 m2 harbour"),
+        ("\uff48arbour lamps", "harbour lamps"),
+    ):
+        assert not passwords.matches(passwords.hash_password(one), other)
+
+
+def test_length_is_counted_in_one_spelling() -> None:
+    assert "at least 8" in said_of("e\u0301a\u0300o\u0302u\u0308")
 
 
 def test_nobody_has_the_password_that_stands_in_for_nobody() -> None:

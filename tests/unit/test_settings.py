@@ -68,6 +68,7 @@ WRONG = [
     ("AWS_EUSC_MARKETPLACE_ROLE_ARN", "seller"),
     ("AWS_EUSC_MARKETPLACE_ROLE_ARN", "arn:aws-eusc:iam::1:role/seller"),
     ("RATELIMIT_ENABLED", "on"),
+    ("PASSWORD_BREACH_URL", "api.pwnedpasswords.com"),
     ("TRUSTED_PROXIES", "-1"),
     ("TRUSTED_PROXIES", "*"),
     ("ARGON2_TIME_COST", "0"),
@@ -195,14 +196,16 @@ def test_argon2_is_never_weaker_than_owasps_floor() -> None:
 
 
 def test_what_is_off_is_said_in_one_line_each(plain: dict[str, str], sandbox: dict[str, str]) -> None:
-    *partitions, mail = Settings.from_env(plain).notices()
+    *partitions, mail, stolen = Settings.from_env(plain).notices()
     for variable, line in zip(("AWS_", "AWS_CN_", "AWS_EUSC_"), partitions, strict=True):
         assert f"{variable}PRODUCT_CODES" in line
     assert "MAIL_SERVER" in mail
+    assert "PASSWORD_BREACH_URL" in stolen
     codes = {f"{prefix}_PRODUCT_CODES": "a" for prefix in PREFIXES}
     keys = {f"{prefix}_MARKETPLACE_ACCESS_KEY_ID": "AKIA" for prefix in PREFIXES}
     keys |= {f"{prefix}_MARKETPLACE_SECRET_ACCESS_KEY": "s3cret" for prefix in PREFIXES}
     on = codes | keys | {"MAIL_SERVER": "smtp.example.com", "MAIL_SENDER": "hello@example.com"}
+    on |= {"PASSWORD_BREACH_URL": "https://api.pwnedpasswords.com/range/"}
     unlisted = Settings.from_env(plain | on).notices()
     assert ["_MARKETPLACE_URL" in line for line in unlisted] == [True] * 3
     listings = {f"{prefix}_MARKETPLACE_URL": "https://market.example/p" for prefix in PREFIXES}

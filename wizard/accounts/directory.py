@@ -9,6 +9,7 @@ from wizard import clock, limits, metrics
 from wizard.accounts import addresses, passwords, usernames
 from wizard.accounts.models import BillingAccount, ConsoleAccount
 from wizard.extensions import change, db
+from wizard.transactions import release
 
 
 class AccountExists(Exception):
@@ -82,13 +83,11 @@ def billing_account_of(email: str) -> BillingAccount | None:
 def sign_in_console(site_id: str, name: str, password: str, client: str) -> ConsoleAccount:
     """The account of a site with this username or address and password, asked for from a client address.
 
-    Known and unknown names cost the same statements and one verification of a hash.
+    Known and unknown names cost the same statements and the same verification, for which no transaction waits.
+    Failures count by what was typed, so that no limit tells whose username belongs to which address.
     Raises :class:`SignInRefused`, or :class:`wizard.limits.LimitReached` after too many failures.
     """
     name = name.strip()
-    counted = ("sign-in", site_id, name.casefold())
-    limits.hit(limits.SIGN_IN_TRIES, *counted, client)
-    limits.hit(limits.SIGN_IN_TRIES_OF_ALL, *counted)
     account = db.session.scalar(
         sa.select(ConsoleAccount).where(
             ConsoleAccount.site_id == site_id,
@@ -98,18 +97,24 @@ def sign_in_console(site_id: str, name: str, password: str, client: str) -> Cons
             ),
         )
     )
+    release()
+    counted = ("sign-in", site_id, name.casefold())
+    limits.hit(limits.SIGN_IN_TRIES, *counted, client)
+    limits.hit(limits.SIGN_IN_TRIES_OF_ALL, *counted)
     if not passwords.matches(account.password_hash if account else None, password) or account is None:
         metrics.SIGN_INS.labels("console", "refused").inc()
         raise SignInRefused
+    verified = account.password_hash
+    kept = passwords.hash_password(password) if passwords.needs_rehash(verified) else verified
+    # Whoever changes a password signs everybody out: nobody may come in behind with the one before.
+    if not change(
+        sa.update(ConsoleAccount)
+        .where(ConsoleAccount.id == account.id, ConsoleAccount.password_hash == verified)
+        .values(password_hash=kept)
+    ):
+        release()
+        return sign_in_console(site_id, name, password, client)
     metrics.SIGN_INS.labels("console", "accepted").inc()
-    if passwords.needs_rehash(account.password_hash):
-        stronger = passwords.hash_password(password)
-        old = account.password_hash
-        change(
-            sa.update(ConsoleAccount)
-            .where(ConsoleAccount.id == account.id, ConsoleAccount.password_hash == old)
-            .values(password_hash=stronger)
-        )
     limits.clear(limits.SIGN_IN_TRIES, *counted, client)
     return account
 

@@ -2,7 +2,7 @@
 
 from datetime import datetime
 
-from sqlalchemy import UniqueConstraint
+from sqlalchemy import Index, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column
 
 from wizard.extensions import Base
@@ -75,7 +75,7 @@ class UsernameClaim(Base):
 class Session(Base):
     """One identity in one browser. The cookie holds an opaque id; here is only its hash.
 
-    ``kind`` is "journey", "console" or "billing" and ``subject`` the id of that thing. ``rotated_at`` is
+    ``kind`` is "journey", "console", "billing" or "reset" and ``subject`` the id of that thing. ``rotated_at`` is
     when the id was last replaced (see :mod:`wizard.accounts.sessions`).
     """
 
@@ -86,6 +86,26 @@ class Session(Base):
     subject: Mapped[int] = mapped_column(index=True)
     token_hash: Mapped[str] = mapped_column(unique=True)
     created_at: Mapped[datetime]
-    seen_at: Mapped[datetime]
     rotated_at: Mapped[datetime | None]
     expires_at: Mapped[datetime]
+
+
+class PasswordReset(Base):
+    """One browser on its way to a new password for whoever has this address on this site.
+
+    Whether anybody has is not kept. ``reference`` is what its codes are bound to. Proven, it is the right to
+    set one password, until ``expires_at``.
+    """
+
+    __tablename__ = "password_resets"
+    __table_args__ = (Index("ix_password_resets_account", "site_id", "email_key"),)
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    reference: Mapped[str] = mapped_column(unique=True)
+    site_id: Mapped[str]
+    email: Mapped[str]
+    email_key: Mapped[str]
+    created_at: Mapped[datetime]
+    expires_at: Mapped[datetime]
+    proven_at: Mapped[datetime | None]
+    used_at: Mapped[datetime | None]

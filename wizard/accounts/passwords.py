@@ -1,5 +1,6 @@
 """Passwords: what is accepted, and how they are kept (argon2id)."""
 
+import unicodedata
 from functools import lru_cache
 
 from argon2 import PasswordHasher
@@ -20,11 +21,11 @@ def problem_with(password: str, about: list[str]) -> str | None:
 
     ``about`` are words a guesser would try first (the username, the address, the company, the brand).
     """
-    if len(password) < LEAST:
+    if len(normalise(password)) < LEAST:
         return _("Use at least %(count)s characters in your password", count=LEAST)
     if len(password) > MOST:
         return _("Use at most %(count)s characters in your password", count=MOST)
-    result = zxcvbn(password[:_SCORED], user_inputs=[word for word in about if word])
+    result = zxcvbn(normalise(password)[:_SCORED], user_inputs=[word for word in about if word])
     if result["score"] >= _ACCEPTED_SCORE:
         return None
     return _reason(result["sequence"])
@@ -45,22 +46,34 @@ def _reason(sequence: list[dict[str, object]]) -> str:
     return _("Choose a longer password: a few unrelated words work well")
 
 
+def normalise(password: str) -> str:
+    """One spelling for what looks the same whatever keyboard typed it (Unicode NFC, as RFC 8265 has it)."""
+    return unicodedata.normalize("NFC", password)
+
+
 def hash_password(password: str) -> str:
-    return _hasher().hash(password)
+    return _hasher().hash(normalise(password))
 
 
 def matches(password_hash: str | None, password: str) -> bool:
     """Whether a password is the one that was hashed.
 
     Without a hash (nobody of that name) the same work is done on a stand-in, so that the answer takes
-    as long for an unknown name as for a known one.
+    as long for an unknown name as for a known one. What was set before passwords were normalised still fits
+    as it was typed then.
     """
     stand_in = _stand_in()  # Made in any case: the first unknown name must not cost a hash more.
+    kept = password_hash or stand_in
+    spellings = dict.fromkeys((normalise(password[:MOST]), password[:MOST]))
+    right = any([_verifies(kept, spelling) for spelling in spellings])  # All of them: the work shows nothing.
+    return right and password_hash is not None
+
+
+def _verifies(kept: str, password: str) -> bool:
     try:
-        right = _hasher().verify(password_hash or stand_in, password[:MOST])
+        return _hasher().verify(kept, password)
     except (Argon2Error, InvalidHashError):
         return False
-    return right and password_hash is not None
 
 
 def needs_rehash(password_hash: str) -> bool:

@@ -9,7 +9,7 @@ import hashlib
 import hmac
 import secrets
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import sqlalchemy as sa
 from flask import Flask, Response, current_app, g, request
@@ -18,7 +18,13 @@ from wizard import clock
 from wizard.accounts.models import Session
 from wizard.extensions import change, db
 
-LIFE = {"journey": timedelta(days=30), "console": timedelta(days=30), "billing": timedelta(days=30)}
+LIFE = {
+    "journey": timedelta(days=30),
+    "console": timedelta(days=30),
+    "billing": timedelta(days=30),
+    "reset": timedelta(hours=1),
+}
+"""From the start, whatever happens meanwhile: nothing extends a session."""
 GRACE = timedelta(seconds=30)
 
 
@@ -38,18 +44,24 @@ def cookie_name(kind: str, label: str = "") -> str:
 def start(kind: str, subject: int, label: str = "") -> None:
     """Give this browser a new session; the one it had for the same cookie ends."""
     stop(kind, label)
+    _open(kind, subject, label)
+
+
+def renew(kind: str, subject: int, *ended: sa.ColumnElement[bool]) -> None:
+    """End these sessions, on whatever device, and this browser's own; begin a new one of an account here."""
+    mine = _hash(request.cookies.get(cookie_name(kind), ""))
+    stop_all(*ended, Session.token_hash == mine)
+    _open(kind, subject)
+
+
+def _open(kind: str, subject: int, label: str = "") -> None:
     token = secrets.token_urlsafe(32)
     now = clock.now()
-    row = Session(
-        kind=kind,
-        subject=subject,
-        token_hash=_hash(token),
-        created_at=now,
-        seen_at=now,
-        expires_at=now + LIFE[kind],
+    expires_at = now + LIFE[kind]
+    db.session.add(
+        Session(kind=kind, subject=subject, token_hash=_hash(token), created_at=now, expires_at=expires_at)
     )
-    db.session.add(row)
-    set_cookie(cookie_name(kind, label), token, int(LIFE[kind].total_seconds()))
+    _promise(kind, label, token, expires_at)
 
 
 def stop(kind: str, label: str = "") -> None:
@@ -60,44 +72,56 @@ def stop(kind: str, label: str = "") -> None:
         set_cookie(cookie_name(kind, label), "", 0)
 
 
-def stop_all(kind: str, subject: int) -> None:
-    """End every session of an account, on whatever device (its password changed, or it asked)."""
-    change(sa.delete(Session).where(Session.kind == kind, Session.subject == subject))
+def of(kind: str, subjects: "list[int] | sa.Select[int]") -> sa.ColumnElement[bool]:
+    """The condition that picks every session of these subjects, on whatever device."""
+    return sa.and_(Session.kind == kind, Session.subject.in_(subjects))
+
+
+def stop_all(*ended: sa.ColumnElement[bool]) -> None:
+    """End these sessions on the server: an account's password changed, or its owner asked."""
+    change(sa.delete(Session).where(sa.or_(*ended)))
+
+
+def count(kind: str, subject: int) -> int:
+    """In how many browsers an account is signed in, this one included."""
+    wanted = (of(kind, [subject]), Session.expires_at > clock.now())
+    return db.session.scalar(sa.select(sa.func.count()).select_from(Session).where(*wanted)) or 0
 
 
 def rotate(kind: str, label: str = "") -> None:
-    """Replace the id of this browser's session, because what it may do has grown."""
+    """Replace the id of this browser's session, because what it may do has grown. It ends when it would have."""
     token = request.cookies.get(cookie_name(kind, label), "")
-    now = clock.now()
-    change(
+    expires_at = db.session.scalar(
         sa.update(Session)
         .where(Session.token_hash == _hash(token), Session.kind == kind)
-        .values(token_hash=_hash(_successor(token)), rotated_at=now, seen_at=now)
+        .values(token_hash=_hash(_successor(token)), rotated_at=clock.now())
+        .returning(Session.expires_at),
+        execution_options={"synchronize_session": False},
     )
-    set_cookie(cookie_name(kind, label), _successor(token), int(LIFE[kind].total_seconds()))
+    if expires_at is not None:
+        _promise(kind, label, _successor(token), expires_at)
 
 
-def where_mine(kind: str, label: str = "") -> sa.ColumnElement[bool] | None:
-    """The condition that picks this browser's session of a kind, or None if it brought no cookie."""
+def where_mine(kind: str, label: str = "", late: bool = True) -> sa.ColumnElement[bool] | None:
+    """The condition that picks this browser's session of a kind, or None if it brought no cookie.
+
+    With ``late`` an id that was replaced within :data:`GRACE` still leads to its successor.
+    """
     token = request.cookies.get(cookie_name(kind, label))
     if not token:
         return None
     now = clock.now()
-    return sa.and_(
-        Session.kind == kind,
-        Session.expires_at > now,
-        sa.or_(
-            Session.token_hash == _hash(token),
-            sa.and_(Session.token_hash == _hash(_successor(token)), Session.rotated_at > now - GRACE),
-        ),
-    )
+    ids = [Session.token_hash == _hash(token)]
+    if late:
+        ids.append(sa.and_(Session.token_hash == _hash(_successor(token)), Session.rotated_at > now - GRACE))
+    return sa.and_(Session.kind == kind, Session.expires_at > now, sa.or_(*ids))
 
 
 def follow(row: Session, label: str = "") -> None:
     """Give a browser that still brought the id before a rotation its successor."""
     token = request.cookies.get(cookie_name(row.kind, label), "")
     if row.token_hash != _hash(token):
-        set_cookie(cookie_name(row.kind, label), _successor(token), int(LIFE[row.kind].total_seconds()))
+        _promise(row.kind, label, _successor(token), row.expires_at)
 
 
 def init_sessions(app: Flask) -> None:
@@ -114,6 +138,12 @@ def init_sessions(app: Flask) -> None:
                     secure=app.config["SESSION_COOKIE_SECURE"],
                 )
         return response
+
+
+def _promise(kind: str, label: str, token: str, expires_at: datetime) -> None:
+    """The cookie of a session lasts as long as its row."""
+    left = expires_at - clock.now()
+    set_cookie(cookie_name(kind, label), token, max(0, int(left.total_seconds())))
 
 
 def set_cookie(name: str, value: str, max_age: int) -> None:

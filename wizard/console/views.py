@@ -1,20 +1,23 @@
 """The console of each site: sign-in, the way out, and a workspace's first page."""
 
 import re
+from contextlib import suppress
 from typing import Any
 
-from flask import Blueprint, abort, redirect, render_template, request, session, url_for
+from flask import Blueprint, abort, flash, redirect, render_template, request, session, url_for
 from flask.typing import ResponseReturnValue
 from flask_babel import gettext as _
 
-from wizard.accounts import directory, identity, sessions
+from wizard.accounts import directory, identity, passwords, sessions
+from wizard.accounts.models import ConsoleAccount
 from wizard.billing import workspaces
 from wizard.billing.models import ACTIVE, Workspace
 from wizard.billing.wording import payer_of
-from wizard.console.forms import SignInForm
+from wizard.console import credentials
+from wizard.console.forms import ChangePasswordForm, SignInForm
 from wizard.flows import journeys, line
 from wizard.forms import Button
-from wizard.limits import LimitReached, limited
+from wizard.limits import PASSWORD_TRIES, LimitReached, client_address, hit, limited
 from wizard.sites import choices
 from wizard.sites import directory as sites
 from wizard.wording import try_again_at
@@ -32,7 +35,7 @@ def sign_in() -> ResponseReturnValue:
     if form.validate_on_submit():
         try:
             account = directory.sign_in_console(
-                form.site.data, form.username.data or "", form.password.data or "", request.remote_addr or ""
+                form.site.data, form.username.data or "", form.password.data or "", client_address()
             )
         except directory.SignInRefused:
             problem = _("This username and password do not belong together on this site. Check all three")
@@ -41,18 +44,25 @@ def sign_in() -> ResponseReturnValue:
         else:
             session.pop("csrf_token", None)
             sessions.start(identity.CONSOLE, account.id)
-            return redirect(_after_sign_in(account.id), 303)
+            return redirect(lead_on(account.id), 303)
     page = render_template(
         "console/sign_in.html",
         form=form,
         problem=problem,
         site_groups=choices.groups(),
         action_url=url_for(".sign_in", next=request.args.get("next")),
+        forgot_url=url_for("reset.begin", site=form.site.data, next=request.args.get("next")),
+        **what_you_sign_in_to(),
     )
     return page, 422 if problem or form.errors or form.form_errors else 200
 
 
-def _after_sign_in(account_id: int) -> str:
+def what_you_sign_in_to() -> dict[str, Any]:
+    """What stands beside the pages at a site's door."""
+    return {"line": line.of_a_door(), "line_title": _("What you sign in to"), "explains": True}
+
+
+def lead_on(account_id: int) -> str:
     """On with what was left half done; with a purchase that waits here for somebody known; else where they wanted."""
     if journey := journeys.unfinished_of(account_id):
         return url_for("flows.resume", reference=journey.reference)
@@ -65,17 +75,73 @@ def _after_sign_in(account_id: int) -> str:
 def _next() -> str:
     """Where somebody wanted to go, if that is a page of the console; else its front."""
     wanted = request.args.get("next", "")
-    return wanted if re.fullmatch(r"/console/[\w/-]*", wanted, re.ASCII) else url_for(".front")
+    return wanted if re.fullmatch(r"/console/[\w/-]*", wanted, re.ASCII) else url_for("console.front")
 
 
 @bp.post("/sign-out")
 def sign_out() -> ResponseReturnValue:
     """End this browser's session on the server."""
     if not Button().validate_on_submit():
-        return redirect(url_for(".front"), 303)
+        return redirect(url_for("console.front"), 303)
+    _sign_out_here()
+    return redirect(url_for(".sign_in"), 303)
+
+
+def _sign_out_here() -> None:
     sessions.stop(identity.CONSOLE)
     if reference := session.pop("journey", None):
         sessions.stop("journey", reference)
+
+
+@bp.route("/console/account", methods=["GET", "POST"])
+@limited("account")
+def account() -> ResponseReturnValue:
+    """Somebody's own account: its password, and where it is signed in."""
+    owner = identity.console_account()
+    form = ChangePasswordForm(owner)
+    if form.validate_on_submit() and _knows_password(owner, form) and form.ahead():
+        assert form.new_hash is not None
+        # Another tab that was first has signed this one out: the page it leads to asks for the new password.
+        with suppress(credentials.ChangedMeanwhile):
+            credentials.set_instead(owner, form.new_hash)
+            flash(_("Your password is changed, and every other browser is signed out."))
+        return redirect(url_for(".account"), 303)
+    page = _page(
+        "console/your_account.html",
+        form=form,
+        account=owner,
+        site=sites.get(owner.site_id),
+        elsewhere=sessions.count(identity.CONSOLE, owner.id) - 1,
+        action_url=url_for(".account"),
+        everywhere_url=url_for(".sign_out_everywhere"),
+    )
+    return page, 422 if form.errors or form.form_errors else 200
+
+
+def _knows_password(owner: ConsoleAccount, form: ChangePasswordForm) -> bool:
+    """Whether the current password was typed; otherwise its field says so."""
+    wrong = _(
+        "That is not your current password. Type it again, or sign out and choose “Forgot your password?”"
+    )
+    try:
+        hit(PASSWORD_TRIES, "password", str(owner.id))
+    except LimitReached as limit:
+        wrong = try_again_at(limit.until)
+    else:
+        if passwords.matches(owner.password_hash, form.current_password.data or ""):
+            return True
+    form.current_password.errors = [wrong]
+    return False
+
+
+@bp.route("/console/account/sign-out-everywhere", methods=["GET", "POST"])
+@limited("account")
+def sign_out_everywhere() -> ResponseReturnValue:
+    """End every session of an account, on whatever device, this browser's too."""
+    if not Button().validate_on_submit():
+        return redirect(url_for(".account"), 303)
+    sessions.stop_all(*credentials.everywhere(identity.console_account().id))
+    _sign_out_here()
     return redirect(url_for(".sign_in"), 303)
 
 
@@ -137,7 +203,7 @@ def _page(template: str, **context: Any) -> str:
         template,
         place=str(sites.get(account.site_id).label),
         username=account.username,
+        account_url=url_for(".account"),
         sign_out=Button(),
-        sign_out_url=url_for(".sign_out"),
         **context,
     )

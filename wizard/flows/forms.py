@@ -3,13 +3,11 @@
 from typing import Any
 
 import phonenumbers
-from flask import current_app
 from flask_babel import get_locale
 from flask_babel import gettext as _
 from flask_babel import lazy_gettext as _l
 from wtforms import (
     Field,
-    PasswordField,
     RadioField,
     SelectField,
     StringField,
@@ -18,10 +16,9 @@ from wtforms import (
 from wtforms.fields.choices import SelectChoice
 from wtforms.validators import StopValidation
 
-from wizard.accounts import addresses, passwords, usernames
+from wizard.accounts.forms import EmailMixin, PasswordMixin, SiteMixin, UsernameMixin
 from wizard.forms import AtMost, Filled, Form, Tick, offers, tidy
 from wizard.i18n import LANGUAGES, language_of
-from wizard.verification import codes
 
 INDUSTRIES = {
     "internet": _l("Internet and software"),
@@ -50,19 +47,6 @@ def region_choices() -> list[SelectChoice]:
     return [SelectChoice(code, name) for code, name in sorted(places, key=lambda place: place[1])]
 
 
-def email_shape(_form: Form, field: Field) -> None:
-    """One address, kept in its normal spelling."""
-    try:
-        field.data = addresses.normalise(field.data or "")
-    except ValueError:
-        raise StopValidation(_("Enter an email address like name@company.com")) from None
-
-
-def username_shape(_form: Form, field: Field) -> None:
-    if not usernames.SHAPE.fullmatch(field.data or ""):
-        raise StopValidation(_("Use 3 to 40 letters, digits, dots, hyphens or underscores in your username"))
-
-
 def phone_shape(_form: Form, field: Field) -> None:
     """An optional number, kept in its international form. In Chinese one without a country code is China's."""
     if not field.data:
@@ -76,65 +60,6 @@ def phone_shape(_form: Form, field: Field) -> None:
     field.data = phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.INTERNATIONAL)
 
 
-# Fields that several forms share. Their order here is the order of the error summary.
-
-
-class SiteMixin:
-    site = RadioField(_l("Site"), validate_choice=False)
-
-    def validate_site(self, field: Field) -> None:
-        if field.data not in offers(field):
-            raise StopValidation(_("Choose the site where your workspace will live"))
-
-
-class UsernameMixin:
-    username = StringField(
-        _l("Username"),
-        filters=[tidy],
-        validators=[Filled(_l("Enter a username")), AtMost(40), username_shape],
-        render_kw={"autocomplete": "username", "spellcheck": "false", "autocapitalize": "none"},
-    )
-
-
-class EmailMixin:
-    email = StringField(
-        _l("Email"),
-        filters=[tidy],
-        validators=[Filled(_l("Enter your email address")), AtMost(254), email_shape],
-        render_kw={"type": "email", "autocomplete": "email", "spellcheck": "false", "inputmode": "email"},
-    )
-
-
-class PasswordMixin:
-    """A new password. The confirm field is there without script; the show button takes it away."""
-
-    password = PasswordField(
-        _l("Password"),
-        render_kw={"autocomplete": "new-password", "autocapitalize": "none", "spellcheck": "false"},
-    )
-    confirm_password = PasswordField(
-        _l("Confirm password"),
-        render_kw={"autocomplete": "new-password", "autocapitalize": "none", "spellcheck": "false"},
-    )
-    keeps_password = False
-
-    def validate_password(self, field: Field) -> None:
-        if not field.data:
-            if self.keeps_password:
-                return
-            raise StopValidation(_("Enter a password"))
-        brand = current_app.extensions["brand"].name
-        about = [brand, *(str(f.data or "") for n in ("username", "email") if (f := getattr(self, n, None)))]
-        about += [part for word in about for part in word.replace("@", ".").split(".") if len(part) > 3]
-        if problem := passwords.problem_with(field.data, about):
-            raise StopValidation(problem)
-
-    def validate_confirm_password(self, field: Field) -> None:
-        sent = field.raw_data  # Empty when script took the field away: the password was shown instead.
-        if sent and field.data != self.password.data and not self.password.errors:
-            raise StopValidation(_("Type the same password twice"))
-
-
 class BasicForm(SiteMixin, UsernameMixin, EmailMixin, PasswordMixin, Form):
     phone = StringField(
         _l("Phone number (optional)"),
@@ -142,18 +67,6 @@ class BasicForm(SiteMixin, UsernameMixin, EmailMixin, PasswordMixin, Form):
         validators=[AtMost(40), phone_shape],
         render_kw={"type": "tel", "autocomplete": "tel"},
     )
-
-
-class CodeForm(Form):
-    code = StringField(
-        _l("Verification code"),
-        validators=[AtMost(40)],
-        render_kw={"inputmode": "numeric", "autocomplete": "one-time-code", "spellcheck": "false"},
-    )
-
-    def validate_code(self, field: Field) -> None:
-        if len(codes.normalise(field.data or "")) != codes.DIGITS:
-            raise StopValidation(_("Enter the 6 digits from the email"))
 
 
 class UsernameForm(UsernameMixin, Form):

@@ -132,6 +132,11 @@ def latest_here() -> Journey | None:
     return mine(reference) if reference else None
 
 
+def ids_of(console_account_id: int) -> sa.Select[int]:
+    """The ids of the journeys an account has made or come from."""
+    return sa.select(Journey.id).where(Journey.console_account_id == console_account_id)
+
+
 def unfinished_of(console_account_id: int) -> Journey | None:
     """The newest journey an account has left before its workspace was ordered."""
     return db.session.scalar(

@@ -86,6 +86,14 @@ def of_workspace(workspace: Workspace) -> Line:
     return _join(*nodes)
 
 
+def of_a_door() -> Line:
+    """What somebody signs in to, and with what."""
+    return _join(
+        Node("workspace", "exists", _("Workspace"), (_("Lives on one site"),)),
+        Node("console", "exists", _("Console account"), (_("Belongs to the same site"),)),
+    )
+
+
 def _exists(workspace: Workspace) -> Node:
     if workspace.state != ACTIVE:
         return Node("workspace", "making", workspace.name, (_("Being made"),), accent=True)

@@ -5,21 +5,19 @@ AWS) → being made → successful. Each step's ``is_done`` is a fact: a verifie
 account, a workspace.
 """
 
-from contextlib import suppress
-
 from flask_babel import get_locale
 from flask_babel import gettext as _
 from flask_babel import lazy_gettext as _l
 
 from wizard import outbox
-from wizard.accounts import addresses, directory, passwords, usernames
+from wizard.accounts import addresses, directory, usernames
 from wizard.billing import workspaces
 from wizard.billing.models import ACTIVE, AWS
 from wizard.billing.subscriptions import SubscriptionTaken
 from wizard.extensions import db
 from wizard.flows import journeys, show
 from wizard.flows.engine import Flow, Step
-from wizard.flows.forms import ActivationForm, BasicForm, CodeForm, CompanyForm, UsernameForm
+from wizard.flows.forms import ActivationForm, BasicForm, CompanyForm, UsernameForm
 from wizard.flows.models import Journey
 from wizard.flows.pages import Page
 from wizard.flows.refusals import Refused
@@ -27,7 +25,8 @@ from wizard.forms import Form
 from wizard.i18n import language_of
 from wizard.limits import USERNAME_TRIES, LimitReached, hit
 from wizard.marketplaces import arrivals
-from wizard.verification import codes
+from wizard.verification import codes, wording
+from wizard.verification.forms import CodeForm
 from wizard.wording import try_again_at
 
 PURPOSE = "register"
@@ -79,8 +78,8 @@ def _wanted_name(journey: Journey) -> str:
 
 def give_basics(journey: Journey, form: BasicForm) -> None:
     """Keep who somebody wants to be; mail a code unless the address is proven already."""
-    if form.password.data:
-        journey.password_hash = passwords.hash_password(form.password.data)
+    if form.new_hash:
+        journey.password_hash = form.new_hash
     journeys.answer(
         journey, **{name: form[name].data or "" for name in ("site", "username", "email", "phone")}
     )
@@ -105,31 +104,17 @@ def _send_code(journey: Journey, known: addresses.Known) -> None:
     Known at the chosen site: the mail says so and carries no code.
     """
     site = journey.answers["site"]
-    open_challenge = codes.live(PURPOSE, journey.reference)
     try:
-        if open_challenge and _fits(open_challenge, journey) and not codes.is_dead(open_challenge):
-            if not codes.wait_of(open_challenge):
-                with suppress(codes.TooSoon):  # A parallel request has just sent it.
-                    codes.resend(open_challenge)
-            return
-        codes.begin(
+        codes.send(
             PURPOSE,
             journey.answers["email"],
             bound_to=journey.reference,
             locale=journey.locale,
             about=show.about_mail(journey, site),
             decoy_message="already_registered" if known.at_site else None,
-            instead_of=open_challenge,
         )
     except LimitReached as limit:
-        raise Refused(show.too_many_mails(limit.until), "email") from None
-
-
-def _fits(challenge: codes.Challenge, journey: Journey) -> bool:
-    return (
-        challenge.address == journey.answers["email"]
-        and challenge.about.get("site_id") == journey.answers["site"]
-    )
+        raise Refused(wording.too_many_mails(limit.until), "email") from None
 
 
 def send_again(journey: Journey) -> None:
@@ -143,9 +128,9 @@ def send_again(journey: Journey) -> None:
     try:
         codes.resend(challenge)
     except codes.TooSoon as soon:
-        raise Refused(show.wait_for(soon.wait)) from None
+        raise Refused(wording.wait_for(soon.wait)) from None
     except LimitReached as limit:
-        raise Refused(show.too_many_mails(limit.until)) from None
+        raise Refused(wording.too_many_mails(limit.until)) from None
     journeys.note(journey, "code", "sent again")
 
 
@@ -167,7 +152,7 @@ def enter_code(journey: Journey, form: CodeForm) -> None:
         journeys.note(journey, "code", "refused", why=type(reason).__name__)
         # Only a wrong code can be typed again here; after the others the page has no field for it.
         field = "code" if isinstance(reason, codes.WrongCode) else None
-        raise Refused(show.code_refused(reason), field) from None
+        raise Refused(wording.refused(reason), field) from None
     journeys.prove(journey, challenge.address)
     journeys.note(journey, "code", "proven")
     _hold_name(journey)

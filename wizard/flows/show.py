@@ -3,12 +3,11 @@
 Nothing here changes anything.
 """
 
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
 from flask import current_app, g, request, url_for
 from flask_babel import gettext as _
-from flask_babel import ngettext
 from wtforms.fields.choices import SelectChoice
 
 from wizard import clock
@@ -19,7 +18,7 @@ from wizard.billing.models import ACTIVE, AWS, BILLING_CENTER, CloudAccount, Sub
 from wizard.billing.wording import cloud_account_kind, cloud_account_name
 from wizard.brand import SiteConfig
 from wizard.flows import line
-from wizard.flows.forms import ActivationForm, BasicForm, CodeForm, CompanyForm, UsernameForm
+from wizard.flows.forms import ActivationForm, BasicForm, CompanyForm, UsernameForm
 from wizard.flows.models import Journey
 from wizard.forms import Form, offers
 from wizard.i18n import LANGUAGES
@@ -29,7 +28,8 @@ from wizard.marketplaces.models import Arrival
 from wizard.sites import choices
 from wizard.sites import directory as sites
 from wizard.verification import codes
-from wizard.wording import time_to_come
+from wizard.verification.forms import CodeForm
+from wizard.verification.wording import of_page
 
 SLOW = timedelta(minutes=5)
 """After this long a page that waits for a site says that it takes longer than usual."""
@@ -81,44 +81,12 @@ def basic(journey: Journey, form: BasicForm) -> dict[str, Any]:
 
 
 def code(journey: Journey, _form: CodeForm) -> dict[str, Any]:
-    challenge = codes.live("register", journey.reference)
     return {
+        **of_page(codes.live("register", journey.reference)),
         "email": journey.answers.get("email", ""),
-        "sent_at": challenge.sent_at if challenge else None,
-        "minutes": int(codes.LIFE.total_seconds() // 60),
-        "tries_left": codes.TRIES - challenge.attempts if challenge else 0,
-        "dead": challenge is None or codes.is_dead(challenge),
-        "expired": challenge is not None and codes.is_expired(challenge),
-        "resend_wait": codes.wait_of(challenge) if challenge and not codes.is_dead(challenge) else 0,
         "resend_url": url_for("flows.action", reference=journey.reference, key="code", name="resend"),
         "change_url": url_for("flows.step", reference=journey.reference, key="basic"),
     }
-
-
-def code_refused(reason: codes.CodeRefused) -> str:
-    """What somebody is told whose code was not accepted."""
-    if isinstance(reason, codes.CodeExpired):
-        return _("This code is older than 10 minutes. Send a new one and enter that")
-    if isinstance(reason, codes.WrongCode):
-        left = reason.tries_left
-        if left == 1:
-            return _("That is not the newest code. Check the email; you have 1 try left")
-        return _("That is not the newest code. Check the email; you have %(count)s tries left", count=left)
-    return _("Five codes were wrong, so this one no longer works. Send a new code")
-
-
-def wait_for(seconds: int) -> str:
-    return ngettext(
-        "You can send a new code in %(seconds)s second",
-        "You can send a new code in %(seconds)s seconds",
-        seconds,
-        seconds=seconds,
-    )
-
-
-def too_many_mails(until: datetime) -> str:
-    when = time_to_come(until)
-    return _("This address has had all the codes we send in a while. Try again at %(time)s", time=when)
 
 
 def about_mail(journey: Journey, site_id: str) -> dict[str, Any]:
@@ -137,6 +105,7 @@ def about_mail(journey: Journey, site_id: str) -> dict[str, Any]:
         "paid_by": paid_by,
         "reference": journey.reference,
         "sign_in_url": _sign_in_url(site),
+        "forgot_url": f"{current_app.config['PUBLIC_URL']}/forgot-password?site={site.id}",
     }
 
 

@@ -25,7 +25,7 @@ from wizard.forms import Button, Form
 from wizard.limits import limited
 from wizard.marketplaces import protocol as marketplaces
 from wizard.marketplaces.models import Arrival
-from wizard.transactions import genuine
+from wizard.transactions import genuine, release
 
 bp = Blueprint("flows", __name__)
 
@@ -183,6 +183,13 @@ def _show(journey: Journey, step: Step[Journey]) -> ResponseReturnValue:
     form = page.form(journey)
     if not form.validate_on_submit():
         return _render(journey, step, form), _status(form)
+    if form.slow:
+        release()
+        fine = form.ahead()
+        if journey.is_written:
+            db.session.add(journey)  # As it was read: its version tells if another tab changes it meanwhile.
+        if not fine:
+            return _render(journey, step, form), _status(form)
     try:
         if not journey.is_written:
             try:
@@ -251,6 +258,7 @@ def _render(journey: Journey, step: Step[Journey], form: Form, **more: Any) -> s
         "line_title": _("What exists now"),
         "purchase": show.purchase(journey),
         "reference": journey.reference,
+        "signed_in_as": journey.console_account.username if journey.console_account else None,
         "back_url": _url(journey, back) if back else None,
         "action_url": request.full_path.rstrip("?")
         if request.endpoint == "flows.step"

@@ -28,7 +28,8 @@ def render(name: str, locale: str, context: dict[str, Any]) -> Rendered:
     """One message in one language. ``context`` is what its templates name, besides ``brand`` and ``locale``."""
     brand = current_app.extensions["brand"]
     with force_locale(locale):
-        values = {"brand": brand, "locale": locale, **context}
+        gap = "" if locale == "zh" else " "  # What stands between two sentences.
+        values = {"brand": brand, "locale": locale, "gap": gap, **context}
         subject, text, html = (
             current_app.jinja_env.get_template(f"mail/{name}.{part}").render(values)
             for part in ("subject.txt", "txt", "html")

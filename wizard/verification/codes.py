@@ -9,6 +9,7 @@ Counting and spending are single conditional UPDATEs: sixteen requests at once s
 import hmac
 import secrets
 import unicodedata
+from contextlib import suppress
 from datetime import timedelta
 from typing import Any
 
@@ -106,6 +107,29 @@ def begin(
     return challenge
 
 
+def send(
+    purpose: str,
+    address: str,
+    bound_to: str,
+    locale: str,
+    about: dict[str, Any],
+    decoy_message: str | None = None,
+) -> None:
+    """Have a code on its way to an address: the open challenge's, if it is for the same, else a new one's.
+
+    Nothing is mailed twice within a minute; ``about["site_id"]`` and the address say what is the same. Otherwise
+    like :func:`begin`, and raises what it raises.
+    """
+    challenge = live(purpose, bound_to)
+    wanted = (address, about.get("site_id"))
+    if challenge and not is_dead(challenge) and wanted == (challenge.address, challenge.about.get("site_id")):
+        if not wait_of(challenge):
+            with suppress(TooSoon):  # A parallel request has just sent it.
+                resend(challenge)
+        return
+    begin(purpose, address, bound_to, locale, about, decoy_message, instead_of=challenge)
+
+
 def resend(challenge: Challenge) -> None:
     """Mail a new code of the same challenge; the one before stops working, the tries stay used.
 
@@ -172,6 +196,34 @@ def _why_refused(challenge: Challenge) -> CodeRefused:
     if is_expired(challenge):
         return CodeExpired()
     return WrongCode(TRIES - challenge.attempts)
+
+
+def proved(purpose: str, bound_to: str, typed: str) -> bool:
+    """Whether this is the code that was accepted: the second submit of a double click shows it once more.
+
+    Wrong ones count like before; after five no code is the right one.
+    """
+    spent = db.session.scalar(
+        sa.select(Challenge)
+        .where(Challenge.purpose == purpose, Challenge.bound_to == bound_to, Challenge.outcome == "proven")
+        .order_by(Challenge.closed_at.desc())
+        .limit(1)
+    )
+    if spent is None or is_dead(spent):
+        return False
+    if hmac.compare_digest(normalise(typed), code_of(spent)):
+        return True
+    change(sa.update(Challenge).where(Challenge.id == spent.id).values(attempts=Challenge.attempts + 1))
+    return False
+
+
+def outdate(purpose: str, owners: sa.Select[str]) -> None:
+    """Codes mailed to these owners until now stop working, without a sign of it: only a newer one helps."""
+    change(
+        sa.update(Challenge)
+        .where(Challenge.purpose == purpose, Challenge.bound_to.in_(owners), Challenge.closed_at.is_(None))
+        .values(generation=Challenge.generation + 1)
+    )
 
 
 def live(purpose: str, bound_to: str) -> Challenge | None:
