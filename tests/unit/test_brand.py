@@ -1,6 +1,7 @@
 """The brand: one file makes these pages somebody else's, and what is wrong with it is said in one sentence."""
 
 import re
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -57,6 +58,16 @@ def test_a_second_brand_is_read_with_its_own_sites_links_and_colours(
     assert brand.site("us1") is None
     assert (site.label.in_("en"), site.label.in_("zh")) == ("jp1 Osaka", "jp1 大阪")
     assert brand.light.accent == "#7A1F5C"
+
+
+def test_make_run_takes_a_brand() -> None:
+    for told, wanted in (
+        ("BRAND=other.toml", 'BRAND_FILE="other.toml" exec'),
+        ("PORT=5001", "PORT=5001  exec"),
+    ):
+        asked = ["make", "--dry-run", "run", told]
+        done = subprocess.run(asked, cwd=ROOT, capture_output=True, text=True, check=True)
+        assert wanted in done.stdout
 
 
 # The colours -------------------------------------------------------------------------------------------------
