@@ -204,7 +204,8 @@ class AwsMarketplace:
             answer = self._agreements().get_agreement_contacts(agreementId=purchase.agreement_id)
             suggestion = _suggestion(answer.get("acceptorContact") or {})
         except Exception as error:
-            code = error.response["Error"]["Code"] if isinstance(error, ClientError) else type(error).__name__
+            told = error.response.get("Error", {}) if isinstance(error, ClientError) else {}
+            code = told.get("Code") or type(error).__name__
             log.warning("an agreement told no contact", extra={"marketplace": self.name, "code": code})
             metrics.CONTACTS.labels(self.name, "failed").inc()
             return {}
