@@ -15,7 +15,6 @@ from typing import TypeVar
 from urllib.parse import urlsplit
 
 import botocore.session
-from botocore.exceptions import UnknownRegionError
 
 T = TypeVar("T")
 ROOT = Path(__file__).resolve().parent
@@ -70,9 +69,10 @@ class AwsPartition:
     def check(self) -> None:
         """What only shows when several variables are seen together. Raises :class:`SettingsError`."""
         of = self.variable
-        if _partition_of(self.region) != self.name:
+        if self.region not in _metering_regions(self.name):
             raise SettingsError(
-                f"{of('MARKETPLACE_REGION')} wants a region of partition {self.name}, and it is {self.region!r}."
+                f"{of('MARKETPLACE_REGION')} wants a region of partition {self.name} that has the metering "
+                f"service, and it is {self.region!r}."
             )
         if bool(self.access_key_id) != bool(self.secret_access_key):
             raise SettingsError(
@@ -255,8 +255,9 @@ class _Reader:
         try:
             return convert(raw)
         except (ValueError, KeyError):
-            # A database's address holds its password, and this sentence ends in a log.
-            told = "" if name == "DATABASE_URL" else f", and it is {raw!r}"
+            # An address may hold a password, and this sentence ends in a log.
+            secret = name == "DATABASE_URL" or re.search(r"//[^/]*:[^/]*@", raw)
+            told = "" if secret else f", and it is {raw!r}"
             raise SettingsError(f"{name} wants {wants}{told}.") from None
 
     def flag(self, name: str, default: bool) -> bool:
@@ -358,7 +359,12 @@ class _Reader:
         return self._read(name, default, convert, "an origin such as https://join.example.com")
 
     def url(self, name: str, default: str) -> str:
-        return self._read(name, default, _address, "an address that starts with https:// or http://")
+        return self._read(
+            name,
+            default,
+            _address,
+            "an address that starts with https:// or http://, without a user or password",
+        )
 
     def email(self, name: str, default: str) -> str:
         def convert(raw: str) -> str:
@@ -384,12 +390,9 @@ _ROLE_ARN = r"arn:aws[a-z-]*:iam::\d{12}:role/[\w+=,.@/-]+"
 
 
 @cache
-def _partition_of(region: str) -> str | None:
-    """The partition a region belongs to, as botocore knows it; None for a region that cannot be."""
-    try:
-        return str(botocore.session.Session().get_partition_for_region(region))
-    except UnknownRegionError:
-        return None
+def _metering_regions(partition: str) -> tuple[str, ...]:
+    """Where the metering service answers in a partition, as botocore knows it."""
+    return tuple(botocore.session.Session().get_available_regions("meteringmarketplace", partition))
 
 
 def _address(raw: str) -> str:

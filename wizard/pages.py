@@ -1,6 +1,7 @@
 """What every page has: security headers, the brand and language in its templates, the stylesheet and script."""
 
 import hashlib
+import re
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ HEADERS = {
     "Cross-Origin-Opener-Policy": "same-origin",
     "Permissions-Policy": "camera=(), geolocation=(), microphone=(), payment=()",
 }
+_ASSET = re.compile(r"(style)-[0-9a-f]{12}\.css|(script)-[0-9a-f]{12}\.js")
 _FOREVER = "public, max-age=31536000, immutable"
 
 
@@ -54,12 +56,15 @@ def _serve_assets(app: Flask, brand: Brand) -> None:
 
     @app.get("/assets/<name>")
     def asset(name: str) -> Response:
-        if name not in by_name:
+        if name in by_name:
+            text, mimetype = by_name[name]
+            return Response(text, mimetype=mimetype, headers={"Cache-Control": _FOREVER})
+        # During an update the page may come from a process of one version and this request go to one of another.
+        kind = _ASSET.fullmatch(name)
+        if kind is None:
             abort(404)
-        text, mimetype = by_name[name]
-        response = Response(text, mimetype=mimetype)
-        response.headers["Cache-Control"] = _FOREVER
-        return response
+        text, mimetype, _ending = assets[kind[1] or kind[2]]
+        return Response(text, mimetype=mimetype)
 
     app.extensions["asset_urls"] = urls
 

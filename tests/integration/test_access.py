@@ -123,6 +123,7 @@ def test_what_is_not_here_is_a_page_with_a_way_on(app: Flask, client: Client, la
     for page, status in (
         (here.get("/nowhere"), 404),
         (here.get("/assets/style-0.css"), 404),
+        (here.get("/assets/style-0123456789ab.js"), 404),
         (here.get("/journeys/"), 404),
         (here.get("/sign-out"), 405),
         (here.post("/"), 405),
@@ -308,3 +309,14 @@ def test_a_signed_in_customer_is_let_in_and_nobody_else(walk: Walk) -> None:
     home = walk.to_end().sign_in()
     assert home.status == 200
     assert walk.client.other().get(home.path).location == f"/sign-in?next={home.path}"
+
+
+def test_the_stylesheet_of_another_version_is_answered_with_this_ones_and_kept_by_nobody(app: Flask) -> None:
+    """… because during an update a page and its stylesheet may come from processes of two versions."""
+    here = app.test_client()
+    for kind, ending in (("style", "css"), ("script", "js")):
+        own = here.get(app.extensions["asset_urls"][kind])
+        others = here.get(f"/assets/{kind}-0123456789ab.{ending}")
+        assert (others.status_code, others.data, others.mimetype) == (200, own.data, own.mimetype)
+        assert "immutable" in own.headers["Cache-Control"]
+        assert others.headers["Cache-Control"] == "no-store"

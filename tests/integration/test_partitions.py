@@ -15,6 +15,7 @@ from tests.support.factories import Person, alerts_in, recorded, rows_of, text_o
 from tests.support.mailbox import Mailbox
 from tests.support.page import Page
 from tests.support.sandbox import LiveSandbox, at, in_partition, live_sandbox
+from tests.support.sockets import answering, http
 from tests.support.walk import LANDINGS, TOKEN, Walk, walk_in
 from wizard.sandbox.partitions import PARTITIONS
 
@@ -325,6 +326,42 @@ def test_an_sts_that_cannot_be_reached_is_our_trouble(
         page = Client(app).post(LANDINGS["aws"], {TOKEN: aws.buy()["token"]}, cross_site=True)
     admits_our_fault(page)
     assert alerts_in(log) == ["aws_unreachable"]
+
+
+@pytest.mark.parametrize("service", ["sts_endpoint", "metering_endpoint"])
+@pytest.mark.parametrize("answer", [b"", http(b"<html>Welcome"), http(b"[1]"), http(b"{}")])
+def test_whatever_answers_in_awss_place_is_our_trouble(
+    make_app: MakeApp, settings: Settings, aws: LiveSandbox, service: str, answer: bytes
+) -> None:
+    with answering(answer) as odd, recorded() as log:
+        app = make_app(in_partition(at(settings, aws.url), **{**role("aws"), service: odd}))
+        page = Client(app).post(LANDINGS["aws"], {TOKEN: aws.buy()["token"]}, cross_site=True)
+    admits_our_fault(page)
+    assert set(alerts_in(log)) <= {"aws_unreachable", "aws_nameless"}
+    assert alerts_in(log)
+
+
+def test_our_own_credentials_that_are_over_are_not_the_buyers_link(
+    make_app: MakeApp, settings: Settings, aws: LiveSandbox
+) -> None:
+    told = b'{"__type": "ExpiredTokenException", "message": "The security token included in the request is expired"}'
+    with answering(http(told, "400 Bad Request")) as odd, recorded() as log:
+        app = make_app(in_partition(at(settings, aws.url), metering_endpoint=odd))
+        page = Client(app).post(LANDINGS["aws"], {TOKEN: aws.buy()["token"]}, cross_site=True)
+    admits_our_fault(page)
+    assert alerts_in(log) == ["aws_refused"]
+
+
+def test_an_identity_of_the_machine_that_comes_late_is_taken(
+    make_app: MakeApp, settings: Settings, aws: LiveSandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    app = make_app(in_partition(at(settings, aws.url), access_key_id="", secret_access_key=""))
+    admits_our_fault(Client(app).post(LANDINGS["aws"], {TOKEN: aws.buy()["token"]}, cross_site=True))
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "the machine")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "has one now")
+    landed = Client(app).post(LANDINGS["aws"], {TOKEN: aws.buy()["token"]}, cross_site=True)
+    assert landed.status == 303
 
 
 def test_the_sandbox_plays_every_partition_there_is(settings: Settings) -> None:

@@ -1,7 +1,6 @@
 """What AWS knows of a buyer is a start for their answers: shown as a suggestion, never believed, never in the way."""
 
 import socket
-import threading
 from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
@@ -17,6 +16,7 @@ from tests.support.factories import recorded, rows_of, text_of
 from tests.support.mailbox import Mailbox
 from tests.support.page import Page
 from tests.support.sandbox import LiveSandbox, in_partition
+from tests.support.sockets import answering, http
 from tests.support.walk import LANDING, TOKEN, Walk, walk_in
 from wizard import clock
 from wizard.extensions import db
@@ -171,6 +171,14 @@ def test_a_registration_that_took_the_purchase_over_gets_its_suggestion(walk: Wa
 # Whose it is, and for how long ------------------------------------------------------------------------------
 
 
+def test_a_purchase_brought_to_an_account_leaves_nothing_of_its_buyer(walk: Walk) -> None:
+    walk.register().give_basics().enter_code()
+    walk.give_company()
+    walk.land(contact=MIRA).say_new()
+    assert walk.page.h1 == "Activation method"
+    assert contacts(walk.client.app) == [None]
+
+
 def test_another_browser_is_told_nothing_of_the_buyer(walk: Walk, another: Another) -> None:
     walk.land(contact=MIRA).say_new()
     stranger = another()
@@ -273,20 +281,11 @@ def test_an_agreement_service_that_never_answers_keeps_nobody_from_landing(
     assert counted("failed") == failed + 1
 
 
-@pytest.mark.parametrize("answer", [b"", b"HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\n[1]"])
+@pytest.mark.parametrize("answer", [b"", http(b"[1]")])
 def test_nonsense_from_the_agreement_service_keeps_nobody_from_landing(
     make_app: MakeApp, settings: Settings, mailbox: Mailbox, marketplace: LiveSandbox, answer: bytes
 ) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as odd:
-
-        def speak() -> None:
-            caller, _address = odd.accept()
-            with caller:
-                caller.recv(65536)
-                caller.sendall(answer)
-
-        threading.Thread(target=speak, daemon=True).start()
-        odd_url = f"http://127.0.0.1:{odd.getsockname()[1]}/"
+    with answering(answer) as odd_url:
         app = make_app(in_partition(settings, agreement_endpoint=odd_url))
         failed = counted("failed")
         lands_all_the_same(app, mailbox, marketplace)

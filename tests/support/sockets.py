@@ -1,7 +1,12 @@
-"""No test talks to anybody outside this machine; one that tries fails at once instead of waiting for a network."""
+"""No test talks to anybody outside this machine; one that tries fails at once instead of waiting for a network.
+
+And something odd to talk to, here.
+"""
 
 import socket
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from ipaddress import ip_address
 from typing import Any
 
@@ -53,3 +58,27 @@ def refuse_outside() -> Callable[[], None]:
         socket.getaddrinfo = resolve
 
     return give_back
+
+
+@contextmanager
+def answering(answer: bytes) -> Iterator[str]:
+    """The address of something that reads a request and says this to everybody, whatever was asked."""
+    with socket.create_server(("127.0.0.1", 0)) as odd:
+
+        def speak() -> None:
+            with suppress(OSError):  # It was closed: the test is over.
+                while True:
+                    caller, _address = odd.accept()
+                    with caller:
+                        caller.recv(65536)
+                        caller.sendall(answer)
+
+        threading.Thread(target=speak, daemon=True).start()
+        yield f"http://127.0.0.1:{odd.getsockname()[1]}/"
+        odd.shutdown(socket.SHUT_RDWR)
+
+
+def http(body: bytes, status: str = "200 OK") -> bytes:
+    """An HTTP answer with this body."""
+    head = f"HTTP/1.1 {status}\r\nContent-Length: {len(body)}\r\nConnection: close\r\n\r\n"
+    return head.encode() + body

@@ -119,6 +119,8 @@ def test_a_wrong_value_is_one_sentence_with_the_variable_and_the_value(
         ),
         ({"AWS_MARKETPLACE_REGION": "cn-northwest-1"}, ["AWS_MARKETPLACE_REGION", "cn-northwest-1"]),
         ({"AWS_MARKETPLACE_REGION": "us-gov-west-1"}, ["AWS_MARKETPLACE_REGION", "us-gov-west-1"]),
+        ({"AWS_MARKETPLACE_REGION": "us-east-9"}, ["AWS_MARKETPLACE_REGION", "us-east-9"]),
+        ({"AWS_CN_MARKETPLACE_REGION": "cn-north-1"}, ["AWS_CN_MARKETPLACE_REGION", "cn-north-1"]),
         ({"AWS_CN_MARKETPLACE_REGION": "us-east-1"}, ["AWS_CN_MARKETPLACE_REGION", "aws-cn"]),
         ({"AWS_EUSC_MARKETPLACE_REGION": "nowhere"}, ["AWS_EUSC_MARKETPLACE_REGION", "nowhere"]),
         (
@@ -193,6 +195,13 @@ def test_a_company_that_sets_a_key_gets_safe_defaults(plain: dict[str, str], tmp
 def test_argon2_is_never_weaker_than_owasps_floor() -> None:
     """Password Storage cheat sheet: argon2id with 19 MiB, two iterations and one lane."""
     assert (ARGON2_SAFE_TIME_COST, ARGON2_SAFE_MEMORY_KIB) == (2, 19 * 1024)
+
+
+def test_a_password_in_an_address_is_refused_and_not_said_again(plain: dict[str, str]) -> None:
+    said = refusal(plain | {"AWS_MARKETPLACE_ENDPOINT": "https://somebody:s3cret@aws.example.com/"})
+    assert said.startswith("AWS_MARKETPLACE_ENDPOINT wants ")
+    assert "without a user" in said
+    assert "s3cret" not in said
 
 
 def test_what_is_off_is_said_in_one_line_each(plain: dict[str, str], sandbox: dict[str, str]) -> None:

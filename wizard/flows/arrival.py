@@ -75,6 +75,8 @@ def begin(arrival: Arrival, flow: str, signed_in: Callable[[], int | None]) -> J
         # The journey first: its event's foreign key shares a lock that this change of a unique key must not wait on.
         db.session.flush()
         journeys.note(journey, "arrival", "a purchase came")
+        if journey.console_account_id is not None:
+            arrivals.forget_contact(arrival.id)  # Who it suggests has registered already.
         return journey
     return journeys.begin(journeys.fresh(flow, arrival))
 

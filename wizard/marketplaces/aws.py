@@ -24,7 +24,15 @@ from config import LEGACY, AwsPartition
 from wizard import metrics
 from wizard.billing.models import AWS
 from wizard.billing.subscriptions import Purchase
-from wizard.marketplaces.protocol import Busy, OurFault, TokenExpired, TokenUnknown, Words, WrongProduct
+from wizard.marketplaces.protocol import (
+    Busy,
+    NotProven,
+    OurFault,
+    TokenExpired,
+    TokenUnknown,
+    Words,
+    WrongProduct,
+)
 from wizard.transactions import outside_transaction
 
 TOKEN_FIELD = "x-amzn-marketplace-token"
@@ -116,15 +124,17 @@ class AwsMarketplace:
             self._alarm("aws_off", "a buyer landed where no product is listed")
             raise OurFault
         try:
-            answer = self._metering().resolve_customer(RegistrationToken=token)
+            purchase = self.purchase_of(self._metering().resolve_customer(RegistrationToken=token))
         except ClientError as error:
             raise self._meaning(error) from None
-        except (BotoCoreError, RuntimeError) as error:
-            # No connection, no credentials, a time-out (and, as a RuntimeError, a role whose credentials are over
-            # when they come: one of the two clocks is wrong). The buyer can only try again, and we must look.
-            self._alarm("aws_unreachable", "AWS could not be asked", error=str(error)[:300])
+        except NotProven:
+            raise
+        except Exception as error:
+            # No connection, no credentials, a time-out, or something on the way that answers in AWS's place and
+            # in no shape botocore knows. The buyer can only try again, and we must look.
+            told = str(error)[:300] if isinstance(error, (BotoCoreError, RuntimeError)) else ""
+            self._alarm("aws_unreachable", "AWS could not be asked", kind=type(error).__name__, error=told)
             raise OurFault from None
-        purchase = self.purchase_of(answer)
         if purchase.product_code not in product_codes:
             log.warning("a token of another product", extra={"product_code": purchase.product_code})
             raise WrongProduct
@@ -264,10 +274,11 @@ def _session(partition: AwsPartition) -> Any:
     session = botocore.session.Session()
     if partition.access_key_id:
         session.set_credentials(partition.access_key_id, partition.secret_access_key)
+    own = session.get_credentials()
+    if own is None:
+        # Not kept: the machine's identity may only be late.
+        raise RuntimeError("there is no identity to ask with")
     if partition.role_arn:
-        own = session.get_credentials()
-        if own is None:
-            raise RuntimeError("there is no identity to take the role on with")
         session = botocore.session.Session()
         # STS of the partition's own region: the global address knows one partition, and is one more to fail.
         make_client = partial(
