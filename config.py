@@ -63,6 +63,13 @@ class AwsPartition:
     role_arn: str = ""
     external_id: str = field(default="", repr=False)
 
+    @property
+    def tells_contacts(self) -> bool:
+        """Whether agreements are asked who the buyer is: in ``aws`` always, in China never. In the European Sovereign
+        Cloud AWS's own sample says that their details are not available, so there only at an endpoint that is named.
+        """
+        return self.name == "aws" or bool(self.agreement_endpoint)
+
     def variable(self, name: str) -> str:
         return f"{self.prefix}_{name}"
 

@@ -29,7 +29,7 @@ from wizard.worker import Worker
 
 THREADS = 16
 
-STOP_SECONDS = 25
+STOP_SECONDS = 30
 """For what is being answered or sent when a stop is asked for: longer than AWS or a mail server may take."""
 
 

@@ -5,18 +5,8 @@ API (2020-03-01, GetAgreementContacts) and the SaaS customer onboarding chapter 
 """
 
 import logging
-import threading
-from functools import partial
 from typing import Any
 
-import botocore.session
-from botocore.config import Config
-from botocore.credentials import (
-    AssumeRoleCredentialFetcher,
-    CredentialProvider,
-    CredentialResolver,
-    DeferredRefreshableCredentials,
-)
 from botocore.exceptions import BotoCoreError, ClientError
 from flask_babel import lazy_gettext as _l
 
@@ -24,6 +14,7 @@ from config import LEGACY, AwsPartition
 from wizard import metrics
 from wizard.billing.models import AWS
 from wizard.billing.subscriptions import Purchase
+from wizard.marketplaces.aws_clients import Clients
 from wizard.marketplaces.protocol import (
     Busy,
     NotProven,
@@ -38,22 +29,6 @@ from wizard.transactions import outside_transaction
 TOKEN_FIELD = "x-amzn-marketplace-token"
 
 _BUSY = {"ThrottlingException", "InternalServiceErrorException", "ServiceUnavailable", "RequestTimeout"}
-
-_PATIENCE = Config(
-    connect_timeout=3,
-    read_timeout=8,
-    retries={"total_max_attempts": 2, "mode": "standard"},
-    max_pool_connections=64,
-)
-_LITTLE_PATIENCE = Config(
-    connect_timeout=1,
-    read_timeout=2,
-    retries={"total_max_attempts": 1, "mode": "standard"},
-    max_pool_connections=64,
-)
-"""For what a landing can do without."""
-
-_SESSION_NAME = "onboarding"
 
 _RELINK = (
     _l("Choose <b>Manage subscriptions</b>."),
@@ -103,9 +78,7 @@ class AwsMarketplace:
 
     def __init__(self, partition: AwsPartition) -> None:
         self._partition = partition
-        self._making = threading.Lock()
-        self._session: Any = None
-        self._clients: dict[str, Any] = {}
+        self._clients = Clients(partition)
         self.name = partition.name
         self.words = WORDS[partition.name]
         self.listing_url = partition.marketplace_url if partition.product_codes else ""
@@ -124,7 +97,7 @@ class AwsMarketplace:
             self._alarm("aws_off", "a buyer landed where no product is listed")
             raise OurFault
         try:
-            purchase = self.purchase_of(self._metering().resolve_customer(RegistrationToken=token))
+            purchase = self.purchase_of(self._clients.metering().resolve_customer(RegistrationToken=token))
         except ClientError as error:
             raise self._meaning(error) from None
         except NotProven:
@@ -208,10 +181,10 @@ class AwsMarketplace:
 
         Asked once and shortly; whatever goes wrong, a suggestion is not worth a landing.
         """
-        if not purchase.agreement_id or not self._answers_for_agreements():
+        if not purchase.agreement_id or not self._partition.tells_contacts:
             return {}
         try:
-            answer = self._agreements().get_agreement_contacts(agreementId=purchase.agreement_id)
+            answer = self._clients.agreements().get_agreement_contacts(agreementId=purchase.agreement_id)
             suggestion = _suggestion(answer.get("acceptorContact") or {})
         except Exception as error:
             told = error.response.get("Error", {}) if isinstance(error, ClientError) else {}
@@ -221,78 +194,6 @@ class AwsMarketplace:
             return {}
         metrics.CONTACTS.labels(self.name, "given" if suggestion else "none").inc()
         return suggestion
-
-    def _answers_for_agreements(self) -> bool:
-        """In ``aws`` always, in China never. In the European Sovereign Cloud AWS's own sample says that details of
-        agreements are not available, so there it is asked only where its endpoint is named."""
-        partition = self._partition
-        return bool(partition.agreement_endpoint) or partition.agreement_region == "us-east-1"
-
-    # ── how AWS is asked ────────────────────────────────────────────────────────────────────────────────────
-
-    def _metering(self) -> Any:
-        partition = self._partition
-        return self._client(
-            "meteringmarketplace", partition.region, partition.metering_endpoint, config=_PATIENCE
-        )
-
-    def _agreements(self) -> Any:
-        partition = self._partition
-        return self._client(
-            "marketplace-agreement",
-            partition.agreement_region,
-            partition.agreement_endpoint,
-            config=_LITTLE_PATIENCE,
-        )
-
-    def _client(self, service: str, region: str, endpoint: str, config: Config) -> Any:
-        """The one client of a service: botocore's may be used by many threads, and made by one at a time."""
-        with self._making:
-            if service not in self._clients:
-                self._session = self._session or _session(self._partition)
-                self._clients[service] = self._session.create_client(
-                    service, region_name=region, endpoint_url=endpoint or None, config=config
-                )
-        return self._clients[service]
-
-
-class _Role(CredentialProvider):
-    """The seller account's role, taken on with our own identity and renewed by botocore before it is over."""
-
-    METHOD = "assume-role"
-
-    def __init__(self, fetcher: AssumeRoleCredentialFetcher) -> None:
-        super().__init__()
-        self._fetcher = fetcher
-
-    def load(self) -> DeferredRefreshableCredentials:
-        return DeferredRefreshableCredentials(self._fetcher.fetch_credentials, self.METHOD)
-
-
-def _session(partition: AwsPartition) -> Any:
-    """A session that signs as the configuration says: keys or the machine's identity, and the role on top."""
-    session = botocore.session.Session()
-    if partition.access_key_id:
-        session.set_credentials(partition.access_key_id, partition.secret_access_key)
-    own = session.get_credentials()
-    if own is None:
-        # Not kept: the machine's identity may only be late.
-        raise RuntimeError("there is no identity to ask with")
-    if partition.role_arn:
-        session = botocore.session.Session()
-        # STS of the partition's own region: the global address knows one partition, and is one more to fail.
-        make_client = partial(
-            botocore.session.Session().create_client,
-            region_name=partition.region,
-            endpoint_url=partition.sts_endpoint or None,
-            config=_PATIENCE,
-        )
-        wanted = {"RoleSessionName": _SESSION_NAME}
-        if partition.external_id:
-            wanted["ExternalId"] = partition.external_id
-        role = _Role(AssumeRoleCredentialFetcher(make_client, own, partition.role_arn, wanted))
-        session.register_component("credential_provider", CredentialResolver([role]))
-    return session
 
 
 def _suggestion(contact: dict[str, Any]) -> dict[str, str]:
