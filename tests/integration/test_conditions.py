@@ -10,7 +10,7 @@ from tests.support.walk import Walk
 from wizard import clock
 from wizard.accounts import usernames
 from wizard.billing import workspaces
-from wizard.billing.models import ACTIVE, Workspace
+from wizard.billing.models import ACTIVE, Subscription, Workspace
 from wizard.extensions import db
 from wizard.verification import codes
 from wizard.verification.models import Challenge
@@ -86,4 +86,23 @@ def test_a_name_whose_time_is_over_goes_to_whoever_asks_next(app: Flask) -> None
                 usernames.reserve(
                     "us1", "wei.chen", "SK-0000-0001", now + timedelta(hours=9), "first@harbour.example"
                 )
+        db.session.rollback()
+
+
+def test_a_purchase_that_has_ended_is_claimed_by_nobody(app: Flask, walk: Walk) -> None:
+    walk.to_activation()
+    with app.app_context():
+        db.session.execute(sa.update(Subscription).values(state="ended"))
+        db.session.commit()
+    assert "Choose another way to pay" in walk.activate().text
+    with app.app_context():
+        assert db.session.scalars(sa.select(Subscription.billing_account_id)).one() is None
+        assert db.session.scalars(sa.select(Workspace)).all() == []
+
+
+def test_what_the_database_was_told_is_not_in_its_errors(app: Flask) -> None:
+    with app.app_context():
+        with pytest.raises(sa.exc.SQLAlchemyError) as refused:
+            db.session.execute(sa.text("SELECT :secret FROM nowhere"), {"secret": "wei.chen@harbour.example"})
+        assert "wei.chen" not in str(refused.value)
         db.session.rollback()

@@ -222,6 +222,24 @@ def test_what_a_worker_holds_is_left_alone_until_its_lease_ends(app: Flask) -> N
     assert (one(app).attempts, one(app).done_at) == (1, START)
 
 
+def test_a_worker_that_ends_gives_back_what_is_its_own_and_no_more(app: Flask) -> None:
+    taken: list[int] = []
+
+    def slow(_payload: dict[str, Any], _entry_id: int) -> None:
+        if len(taken) == 2:
+            return
+        for ends in ("fir", "first"):
+            with app.app_context():
+                outbox.give_back(ends)
+            taken.append(0)
+            taken[-1] = _in_thread(app, TICK)
+
+    write(app, slow)
+    with after(timedelta(0)):
+        run_once(app, "first")
+    assert taken == [0, 1]
+
+
 @pytest.mark.parametrize("first_ends", ["well", "badly", "with nothing to do"])
 @pytest.mark.parametrize("second_ends", ["well", "badly"])
 def test_a_late_outcome_does_not_overwrite_that_of_who_took_over(

@@ -125,7 +125,9 @@ def test_the_landing_of_each_partition_leads_back_to_its_own_aws(walk: Walk, par
 
 @every_partition
 def test_a_link_of_another_partition_proves_nothing_here(walk: Walk, partition: str) -> None:
+    """… also where it was brought to its own before."""
     token = walk.marketplace.buy(partition=partition)["token"]
+    assert walk.client.other().post(LANDINGS[partition], {TOKEN: token}, cross_site=True).status == 303
     before = rows_of(walk.client.app)
     for other, landing in LANDINGS.items():
         if other != partition:

@@ -1,7 +1,8 @@
 """The shape of ``BatchMeterUsage``: what a request must look like before anything is looked up.
 
 Limits and errors: *AWS Marketplace Metering Service* (2016-01-14), ``UsageRecord``, ``UsageAllocation`` and ``Tag``,
-as in the service model of botocore 1.44. boto3 itself checks the least lengths only, so everything longer or odd arrives.
+as in the service model of botocore 1.44. boto3 itself checks the least
+lengths only, so everything longer or odd arrives.
 """
 
 import re
