@@ -17,6 +17,7 @@ from wizard.accounts.models import ConsoleAccount
 from wizard.billing.models import ACTIVE, AWS, BILLING_CENTER, CloudAccount, Subscription
 from wizard.billing.wording import cloud_account_kind, cloud_account_name
 from wizard.brand import SiteConfig
+from wizard.extensions import SAFE_METHODS
 from wizard.flows import line
 from wizard.flows.forms import ActivationForm, BasicForm, CompanyForm, UsernameForm
 from wizard.flows.models import Journey
@@ -138,7 +139,12 @@ def company(journey: Journey, form: CompanyForm) -> dict[str, Any]:
 
 
 def _suggestion(journey: Journey, *names: str) -> dict[str, str]:
-    """What the marketplace said of the buyer, for these fields: a start for an answer that is not given yet."""
+    """What the marketplace said of the buyer, for these fields: a start for an answer that is not given yet.
+
+    Only for a page to be filled in: what is sent speaks for itself, and what it leaves out is not made up.
+    """
+    if request.method not in SAFE_METHODS:
+        return {}
     contact = (journey.arrival.contact if journey.arrival else None) or {}
     known = {name: contact[name] for name in names if name in contact}
     try:
