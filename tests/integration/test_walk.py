@@ -210,3 +210,18 @@ def test_the_front_door_leads_on_with_what_this_browser_has_begun(walk: Walk) ->
     walk.wait_until_made()
     assert "Register" in walk.client.get("/").links
     assert "Your purchase waits here" not in walk.client.other().get("/").text
+
+
+@pytest.mark.parametrize(
+    ("language", "first", "then"),
+    [("en", "Afghanistan", ["Åland Islands", "Albania"]), ("zh", "中国", ["阿尔巴尼亚", "巴巴多斯", "德国"])],
+)
+def test_countries_stand_in_the_order_a_reader_looks_for_them(
+    another: Callable[..., Walk], language: str, first: str, then: list[str]
+) -> None:
+    walk = another(language=language)
+    walk.to_company()
+    names = [option.text for option in walk.page.soup.select("select[name=region] option")][1:]
+    assert names[0] == first
+    assert [name for name in names if name in then] == then
+    assert not {"European Union", "United Nations", "欧盟", "联合国"} & set(names)

@@ -1,5 +1,6 @@
 """The forms of the wizard. Labels are contract: people and programs find fields by them. Each is declared once."""
 
+import unicodedata
 from typing import Any
 
 import phonenumbers
@@ -36,15 +37,19 @@ INDUSTRIES = {
 
 
 def region_choices() -> list[SelectChoice]:
-    """Countries and regions by their name in the reader's language, sorted by it."""
-
+    """Countries and regions that have telephones, by their name in the reader's language and in its order."""
     names = get_locale().territories
-    places = [
-        (code, name)
-        for code, name in names.items()
-        if len(code) == 2 and code not in ("ZZ", "XA", "XB", "QO")
-    ]
-    return [SelectChoice(code, name) for code, name in sorted(places, key=lambda place: place[1])]
+    places = [(code, names[code]) for code in phonenumbers.SUPPORTED_REGIONS - _NO_COUNTRIES if code in names]
+    if language_of(str(get_locale())) == "zh":
+        # GB 2312 put the common characters in the order of their pinyin, and the rarer ones after them.
+        places.sort(key=lambda place: (place[0] != "CN", place[1].encode("gb18030")))
+    else:
+        places.sort(key=lambda place: unicodedata.normalize("NFKD", place[1]).encode("ascii", "ignore"))
+    return [SelectChoice(code, name) for code, name in places]
+
+
+_NO_COUNTRIES = {"AC", "TA"}
+"""Islands with a telephone code and no entry of their own in ISO 3166-1."""
 
 
 def phone_shape(_form: Form, field: Field) -> None:
