@@ -33,6 +33,13 @@ pytest_plugins = [
     "tests.support.browser",
 ]
 
+LONGEST = (
+    "test_every_page.py",
+    "test_fuzz.py",
+    "test_impatience.py",
+    "test_several_processes.py",
+    "test_keyboard.py",
+)
 KINDS = ("unit", "integration", "browser")
 MOST_ROUNDS = 50
 
@@ -45,12 +52,16 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark each test by where it lives, so that ``-m "not browser"`` works without anybody writing markers."""
+    """Mark each test by where it lives, so that ``-m "not browser"`` works without anybody writing markers.
+
+    The files that take longest come first: the two processes that share the run are done at the same time then.
+    """
     here = Path(__file__).parent
     for item in items:
         kind = item.path.relative_to(here).parts[0]
         if kind in KINDS:
             item.add_marker(kind)
+    items.sort(key=lambda item: LONGEST.index(item.path.name) if item.path.name in LONGEST else len(LONGEST))
 
 
 @pytest.fixture(autouse=True)
