@@ -1,6 +1,9 @@
 // What script adds. Every page works without it; nothing here sends, stores or decides anything.
 "use strict";
 
+// A page that refused a form answers a POST; Back leads to its address instead of to a question about sending it again.
+if (document.querySelector(".summary")) history.replaceState(null, "", location.href);
+
 // Show and hide a password. Seeing it replaces typing it twice, so the second field goes.
 for (const box of document.querySelectorAll("[data-show]")) {
   const input = box.querySelector("input");

@@ -86,10 +86,10 @@ def init_languages(app: Flask, babel: PoBabel) -> None:
         return response
 
 
-def other_language() -> tuple[str, str]:
-    """``(url, name)`` of this same page in the other language."""
+def other_language(**more: str) -> tuple[str, str]:
+    """``(url, name)`` of this same page in the other language; ``more`` is added to what its address asks for."""
     current = language_of(str(get_locale()))
     other = "zh" if current == "en" else "en"
-    args = {k: v for k, v in request.args.items(multi=True) if k != "lang"} | {"lang": other}
+    args = {k: v for k, v in request.args.items(multi=True) if k != "lang"} | more | {"lang": other}
     path = "/" + quote(request.script_root + request.path).lstrip("/")
     return f"{path}?{urlencode(args)}", LANGUAGES[other]

@@ -237,6 +237,21 @@ def test_an_expired_link_says_how_to_get_another_and_that_one_works(
     customer.reads("Do you have a Billing Center account?")
 
 
+def test_back_after_a_mistake_shows_a_page_and_no_question(visitor: Visitors, server: Server) -> None:
+    visitor.allow("status of 422")
+    customer = Customer(visitor(), server)
+    customer.take_over(walk_over_http(server).land(), keep_person=True)
+    customer.say_new()
+    customer.press("Next")
+    expect(customer.page.locator(".summary")).to_be_visible()
+    customer.give_basics()
+    customer.reads("Enter the code from your email")
+    answer = customer.page.go_back()
+    assert answer is None or answer.ok
+    customer.reads("Basic information")
+    expect(customer.field("Username")).to_have_value(customer.person.username)
+
+
 # ── what script adds, and what is there without ─────────────────────────────────────────────────────────────
 
 

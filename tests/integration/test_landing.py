@@ -256,3 +256,24 @@ def test_an_arrival_nobody_went_on_from_ends_after_four_hours(walk: Walk) -> Non
         late = walk.client.submit(walk.page, "Next", has_account="no")
         assert late.status == 410
         assert rows_of(walk.client.app) == before
+
+
+@pytest.mark.parametrize(
+    ("fault", "in_english", "in_chinese"),
+    [
+        ("expired", "This link from AWS has expired", "来自 AWS 的链接已过期"),
+        ("invalid", "AWS does not know this link", "AWS 无法识别此链接"),
+        ("access_denied", "We cannot check your purchase right now", "暂时无法核实您的订购"),
+    ],
+)
+def test_what_became_of_a_landing_can_be_read_in_the_other_language(
+    client: Client, marketplace: LiveSandbox, fault: str, in_english: str, in_chinese: str
+) -> None:
+    token = marketplace.buy(fault=fault)["token"]
+    page = client.post(LANDING, {TOKEN: token}, cross_site=True)
+    assert page.h1 == in_english
+    told = client.get(page.link("简体中文"))
+    assert (told.status, told.h1) == (200, in_chinese)
+    assert client.get(told.link("English")).h1 == in_english
+    assert token not in told.url
+    assert client.get(f"{LANDING}?about=throttled").h1 == "Start at AWS Marketplace"

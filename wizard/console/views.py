@@ -142,6 +142,7 @@ def sign_out_everywhere() -> ResponseReturnValue:
         return redirect(url_for(".account"), 303)
     sessions.stop_all(*credentials.everywhere(identity.console_account().id))
     _sign_out_here()
+    flash(_("You are signed out everywhere."))
     return redirect(url_for(".sign_in"), 303)
 
 

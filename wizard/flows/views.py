@@ -25,6 +25,7 @@ from wizard.forms import Button, Form
 from wizard.limits import limited
 from wizard.marketplaces import protocol as marketplaces
 from wizard.marketplaces.models import Arrival
+from wizard.sites import choices
 from wizard.transactions import genuine, release
 
 bp = Blueprint("flows", __name__)
@@ -45,6 +46,7 @@ def home() -> str:
         begun_url=begun,
         bought_url=bought,
         purchase_name=show.purchase(waiting) if waiting else None,
+        clouds=choices.clouds(),
     )
 
 
@@ -86,6 +88,7 @@ def _choice(arrival: Arrival, form: ChoiceForm) -> ResponseReturnValue:
     page = render_template(
         "arrivals/choice.html",
         form=form,
+        clouds=choices.clouds(),
         cloud=marketplaces.of_account(account).words.cloud,
         account_kind=cloud_account_kind(account),
         account_number=account.account_id,
@@ -258,7 +261,9 @@ def _render(journey: Journey, step: Step[Journey], form: Form, **more: Any) -> s
         "line_title": _("What exists now"),
         "purchase": show.purchase(journey),
         "reference": journey.reference,
-        "signed_in_as": journey.console_account.username if journey.console_account else None,
+        "signed_in_as": journey.console_account.username
+        if journey.console_account and journey.workspace_id is None
+        else None,
         "back_url": _url(journey, back) if back else None,
         "action_url": request.full_path.rstrip("?")
         if request.endpoint == "flows.step"

@@ -5,6 +5,7 @@ from flask.typing import ResponseReturnValue
 
 from wizard import logs, metrics
 from wizard.billing import subscriptions
+from wizard.i18n import other_language
 from wizard.limits import limited
 from wizard.marketplaces import arrivals
 from wizard.marketplaces.protocol import Marketplace, NotProven, all_marketplaces
@@ -12,13 +13,20 @@ from wizard.transactions import genuine, release
 
 MOST_TOKEN = 4096
 
+TOLD_AGAIN = ("expired", "unknown_token", "wrong_product", "no_token", "unavailable")
+"""What can be said of a landing without its token."""
+
 bp = Blueprint("marketplaces", __name__, url_prefix="/marketplaces")
 
 
 @bp.get("/<marketplace>/landing")
 def landing_help(marketplace: str) -> Response:
-    """A person, or the marketplace's listing check, opened the address; say how one gets here."""
-    return _problem("landing_help", 200, _find(marketplace))
+    """A person, or the marketplace's listing check, opened the address; say how one gets here.
+
+    Or somebody reads in the other language what became of their landing (``?about=``): its token is gone by now.
+    """
+    about = request.args.get("about", "")
+    return _problem(about if about in TOLD_AGAIN else "landing_help", 200, _find(marketplace))
 
 
 @bp.post("/<marketplace>/landing")
@@ -56,7 +64,8 @@ def _find(name: str) -> Marketplace:
 
 
 def _problem(kind: str, status: int, marketplace: Marketplace, token: str = "") -> Response:
-    metrics.LANDINGS.labels(marketplace.name, kind).inc()
+    if request.method == "POST":
+        metrics.LANDINGS.labels(marketplace.name, kind).inc()
     response = current_app.make_response(
         render_template(
             "arrivals/problem.html",
@@ -66,6 +75,7 @@ def _problem(kind: str, status: int, marketplace: Marketplace, token: str = "") 
             retry_token=token if kind == "throttled" else None,
             action_url=url_for(".landing", marketplace=marketplace.name),
             sign_in_url="/sign-in",
+            other_language_url=other_language(**({"about": kind} if kind in TOLD_AGAIN else {}))[0],
         )
     )
     response.status_code = status

@@ -28,6 +28,17 @@ def groups(method: str | None = None) -> list[tuple[str, list[SiteCard]]]:
     return [(titles[key] if len(found) > 1 else "", cards) for key, cards in found.items()]
 
 
+def clouds() -> str:
+    """Which clouds can pay on some site: "AWS or Alibaba Cloud"."""
+    settling = {method for site in directory.all_sites() for method in site.settlement}
+    names = {
+        frozenset({"aws", "alibaba"}): _("AWS or Alibaba Cloud"),
+        frozenset({"aws"}): "AWS",
+        frozenset({"alibaba"}): _("Alibaba Cloud"),
+    }
+    return names.get(frozenset(settling - {"billing_center"}), _("At a cloud marketplace"))
+
+
 def offered(method: str | None = None) -> list[SelectChoice]:
     return [
         SelectChoice(s.id, str(s.label))
