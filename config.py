@@ -263,7 +263,7 @@ class _Reader:
             return convert(raw)
         except (ValueError, KeyError):
             # An address may hold a password, and this sentence ends in a log.
-            secret = name == "DATABASE_URL" or re.search(r"//[^/]*:[^/]*@", raw)
+            secret = name == "DATABASE_URL" or re.search(":(?!//).*@", raw)
             told = "" if secret else f", and it is {raw!r}"
             raise SettingsError(f"{name} wants {wants}{told}.") from None
 

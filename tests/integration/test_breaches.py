@@ -65,8 +65,15 @@ class _Answer(BaseHTTPRequestHandler):
         self.send_response({"with 500": 500, "with 302": 302}.get(service.how, 200))
         if service.how == "with 302":
             self.send_header("Location", "/elsewhere")
+        if "drops" in service.how:
+            body += PADDING.encode() * 1000
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
+        if "drops" in service.how:
+            for letter in body:
+                if service.may_end.wait(0.3 if service.how == "by slow drops" else 0.02):
+                    return
+                self.wfile.write(bytes([letter]))
         self.wfile.write(body)
 
     def log_message(self, *_args: object) -> None:
@@ -154,7 +161,18 @@ def test_what_padding_is_made_of_counts_as_nothing(asking: Walk, service: Servic
 
 
 @pytest.mark.parametrize(
-    "how", ["never", "with 500", "with 302", "with a page", "with nothing", "with other bytes", "not at all"]
+    "how",
+    [
+        "never",
+        "by drops",
+        "by slow drops",
+        "with 500",
+        "with 302",
+        "with a page",
+        "with nothing",
+        "with other bytes",
+        "not at all",
+    ],
 )
 @pytest.mark.engines("sqlite")
 def test_a_service_that_does_not_answer_stops_nobody(

@@ -323,3 +323,24 @@ def test_next_leads_to_a_page_of_the_console_or_to_its_front(walk: Walk) -> None
     assert sign_in_by(asked.location).location == home.path
     for wanted in ELSEWHERE:
         assert (wanted, sign_in_by(f"/sign-in?next={wanted}").location) == (wanted, "/console/")
+
+
+def test_who_had_this_browsers_cookie_before_the_proof_has_no_part_in_the_registration(walk: Walk) -> None:
+    walk.register()
+    copied = walk.client.other()
+    copied.http._cookies = dict(walk.client.http._cookies or {})
+    begun = copied.get("/register", follow=True)
+    walk.give_basics()
+    journey = copied.submit(begun, "Next", {"site": walk.site, **walk.person.answers}).path
+    assert copied.get(journey).status == 200
+    assert walk.enter_code().h1 == "Company information"
+    assert copied.get(walk.page.path).status == 404
+    assert copied.get(journey).status == 404
+
+
+def test_signing_out_ends_the_journey_of_a_browser_that_was_closed_since(walk: Walk) -> None:
+    journey = walk.to_activation().page.path
+    walk.client.http.delete_cookie("wizard")  # It lived as long as the browser's window.
+    walk.sign_in()
+    walk.client.submit(walk.client.get("/console/account"), "Sign out")
+    assert walk.client.get(journey).status == 404

@@ -248,6 +248,56 @@ def test_another_address_voids_the_code_before(forgetful: Forgetful, another: Ca
     assert other.username in forgetful.enter_code(mailed[0]).text
 
 
+def test_a_code_proves_the_address_it_was_mailed_to_and_no_other(
+    forgetful: Forgetful, another: Callable[..., Walk]
+) -> None:
+    """… not that of somebody whose mails are used up, so that the one to them was refused."""
+    victim = another(person=Person()).to_end()
+    for _mail in range(5):
+        Forgetful(victim).ask()
+    own = forgetful.walk
+    forgetful.ask()
+    code = own.code()
+    forgetful.page = forgetful.client.click(forgetful.page, "Change email address")
+    refused = forgetful.client.submit(
+        forgetful.page, "Send code", {"Site": own.site, "Email": victim.person.email}
+    )
+    assert "Try again at" in refused.text
+    forgetful.page = forgetful.client.get("/forgot-password/code")
+    forgetful.enter_code(code)
+    assert own.person.username in forgetful.page.text
+    assert victim.person.username not in forgetful.page.text
+    forgetful.choose()
+    assert opens_with(own, NEW)
+    assert opens_with(victim, victim.person.password)
+
+
+def test_a_reset_that_changed_its_address_since_the_code_was_mailed_is_not_proven_by_it(
+    app: Flask, forgetful: Forgetful
+) -> None:
+    forgetful.ask()
+    code = forgetful.walk.code()
+    with app.app_context():
+        db.session.execute(
+            sa.update(PasswordReset).values(email="x@harbour.test", email_key="x@harbour.test")
+        )
+        db.session.commit()
+    assert forgetful.enter_code(code).h1 != "Choose a new password"
+    with app.app_context():
+        assert db.session.scalars(sa.select(PasswordReset.proven_at)).one() is None
+
+
+def test_who_had_this_browsers_cookie_before_the_proof_has_no_part_in_it(forgetful: Forgetful) -> None:
+    forgetful.client.get(f"/forgot-password?site={forgetful.walk.site}")
+    copied = Forgetful(forgetful.walk, forgetful.tab())
+    forgetful.ask()
+    copied.ask()
+    assert forgetful.enter_code().h1 == "Choose a new password"
+    seen = copied.client.get("/forgot-password/new")
+    assert (seen.status, seen.h1) != (200, "Choose a new password")
+    assert "Choose a new password" not in seen.text
+
+
 def test_an_account_that_is_gone_meanwhile_is_told_to_its_owner(walk: Walk) -> None:
     forgetful = Forgetful(walk.to_activation())
     forgetful.ask()

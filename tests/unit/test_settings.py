@@ -198,10 +198,15 @@ def test_argon2_is_never_weaker_than_owasps_floor() -> None:
 
 
 def test_a_password_in_an_address_is_refused_and_not_said_again(plain: dict[str, str]) -> None:
-    said = refusal(plain | {"AWS_MARKETPLACE_ENDPOINT": "https://somebody:s3cret@aws.example.com/"})
-    assert said.startswith("AWS_MARKETPLACE_ENDPOINT wants ")
-    assert "without a user" in said
-    assert "s3cret" not in said
+    for secret in (
+        "https://somebody:s3cret@aws.example.com/",
+        "https://u:p/s3cret@h",
+        "u:s3cret@aws.example.com",
+    ):
+        said = refusal(plain | {"AWS_MARKETPLACE_ENDPOINT": secret})
+        assert said.startswith("AWS_MARKETPLACE_ENDPOINT wants ")
+        assert "without a user" in said
+        assert "s3cret" not in said
 
 
 def test_what_is_off_is_said_in_one_line_each(plain: dict[str, str], sandbox: dict[str, str]) -> None:

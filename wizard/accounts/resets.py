@@ -44,8 +44,14 @@ def begin(site_id: str, email: str, locale: str, about: dict[str, Any]) -> None:
     if reset is None or reset.proven_at is not None or is_over(reset):
         reset = _insert(site_id, email)
         sessions.start(KIND, reset.id)
-    reset.site_id, reset.email, reset.email_key = site_id, email, key
-    _send(reset, locale, about, is_known)
+    _send(reset.reference, email, locale, about, is_known)
+    if (reset.site_id, reset.email) != (site_id, email):
+        # Only now, and only unproven: a code that is open for one address must never stand beside another.
+        change(
+            sa.update(PasswordReset)
+            .where(PasswordReset.id == reset.id, PasswordReset.proven_at.is_(None))
+            .values(site_id=site_id, email=email, email_key=key)
+        )
 
 
 def _insert(site_id: str, email: str) -> PasswordReset:
@@ -76,14 +82,14 @@ def send_again(reset: PasswordReset, locale: str, about: dict[str, Any]) -> None
     if challenge is not None and not codes.is_dead(challenge):
         codes.resend(challenge)
         return
-    _send(reset, locale, about, _is_known(reset.site_id, reset.email_key))
+    _send(reset.reference, reset.email, locale, about, _is_known(reset.site_id, reset.email_key))
 
 
-def _send(reset: PasswordReset, locale: str, about: dict[str, Any], is_known: bool) -> None:
+def _send(reference: str, email: str, locale: str, about: dict[str, Any], is_known: bool) -> None:
     codes.send(
         PURPOSE,
-        reset.email,
-        bound_to=reset.reference,
+        email,
+        bound_to=reference,
         locale=locale,
         about=about,
         decoy_message=None if is_known else "no_account",
@@ -130,6 +136,7 @@ def is_over(reset: PasswordReset) -> bool:
 def enter_code(reset: PasswordReset, typed: str) -> None:
     """Spend the code: for ten minutes this browser, under a new session id, may set a password.
 
+    It proves the address and the site it was mailed for, and the reset only if that is still for the same.
     Raises :class:`wizard.verification.codes.CodeRefused`.
     """
     challenge = challenge_of(reset)
@@ -137,7 +144,18 @@ def enter_code(reset: PasswordReset, typed: str) -> None:
         raise codes.AlreadySpent
     codes.spend(challenge, typed)
     now = clock.now()
-    reset.proven_at, reset.expires_at = now, now + PROOF_LIFE
+    proven = change(
+        sa.update(PasswordReset)
+        .where(
+            PasswordReset.id == reset.id,
+            PasswordReset.proven_at.is_(None),
+            PasswordReset.email_key == addresses.key_of(challenge.address),
+            PasswordReset.site_id == challenge.about.get("site_id"),
+        )
+        .values(proven_at=now, expires_at=now + PROOF_LIFE)
+    )
+    if not proven:
+        raise codes.AlreadySpent
     sessions.rotate(KIND)
 
 
@@ -162,6 +180,11 @@ def use_up(site_id: str, email_key: str) -> set[int]:
 
     Returns the ids of the resets whose proof this call has spent: of two that race one has it.
     """
+    # The codes first: one that is entered meanwhile is a proof by the time proofs are spent.
+    owners = sa.select(PasswordReset.reference).where(
+        PasswordReset.site_id == site_id, PasswordReset.email_key == email_key
+    )
+    codes.outdate(PURPOSE, owners)
     proofs = (
         sa.update(PasswordReset)
         .where(
@@ -175,10 +198,6 @@ def use_up(site_id: str, email_key: str) -> set[int]:
         .returning(PasswordReset.id)
     )
     spent = set(db.session.scalars(proofs, execution_options={"synchronize_session": False}))
-    owners = sa.select(PasswordReset.reference).where(
-        PasswordReset.site_id == site_id, PasswordReset.email_key == email_key
-    )
-    codes.outdate(PURPOSE, owners)
     return spent
 
 

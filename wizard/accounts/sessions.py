@@ -72,6 +72,17 @@ def stop(kind: str, label: str = "") -> None:
         set_cookie(cookie_name(kind, label), "", 0)
 
 
+def stop_every(kind: str) -> None:
+    """End all sessions of a kind that this browser has."""
+    prefix = cookie_name(kind) + "-"
+    brought = {name: token for name, token in request.cookies.items() if name.startswith(prefix)}
+    if brought:
+        ids = [_hash(id_) for token in brought.values() for id_ in (token, _successor(token))]
+        change(sa.delete(Session).where(Session.kind == kind, Session.token_hash.in_(ids)))
+    for name in brought:
+        set_cookie(name, "", 0)
+
+
 def of(kind: str, subjects: "list[int] | sa.Select[int]") -> sa.ColumnElement[bool]:
     """The condition that picks every session of these subjects, on whatever device."""
     return sa.and_(Session.kind == kind, Session.subject.in_(subjects))
@@ -89,17 +100,30 @@ def count(kind: str, subject: int) -> int:
 
 
 def rotate(kind: str, label: str = "") -> None:
-    """Replace the id of this browser's session, because what it may do has grown. It ends when it would have."""
+    """Replace the id of this browser's session, because what it may do has grown. It ends when it would have.
+
+    Every other session of the same thing ends: who began it with this browser's cookie has proven nothing.
+    """
     token = request.cookies.get(cookie_name(kind, label), "")
-    expires_at = db.session.scalar(
+    mine, successor = Session.token_hash == _hash(token), _hash(_successor(token))
+    now = clock.now()
+    rows = db.session.execute(
         sa.update(Session)
-        .where(Session.token_hash == _hash(token), Session.kind == kind)
-        .values(token_hash=_hash(_successor(token)), rotated_at=clock.now())
-        .returning(Session.expires_at),
+        .where(
+            Session.kind == kind,
+            Session.subject == sa.select(Session.subject).where(mine, Session.kind == kind).scalar_subquery(),
+        )
+        .values(
+            token_hash=sa.case((mine, successor), else_=Session.token_hash),
+            rotated_at=sa.case((mine, now), else_=Session.rotated_at),
+            expires_at=sa.case((mine, Session.expires_at), else_=now),
+        )
+        .returning(Session.token_hash, Session.expires_at),
         execution_options={"synchronize_session": False},
-    )
-    if expires_at is not None:
-        _promise(kind, label, _successor(token), expires_at)
+    ).all()
+    for row in rows:
+        if row.token_hash == successor:
+            _promise(kind, label, _successor(token), row.expires_at)
 
 
 def where_mine(kind: str, label: str = "", late: bool = True) -> sa.ColumnElement[bool] | None:

@@ -88,9 +88,10 @@ def sign_out() -> ResponseReturnValue:
 
 
 def _sign_out_here() -> None:
+    """… with every journey it is on, also one it was on before it was closed."""
     sessions.stop(identity.CONSOLE)
-    if reference := session.pop("journey", None):
-        sessions.stop("journey", reference)
+    sessions.stop_every("journey")
+    session.pop("journey", None)
 
 
 @bp.route("/console/account", methods=["GET", "POST"])

@@ -213,7 +213,11 @@ def proved(purpose: str, bound_to: str, typed: str) -> bool:
         return False
     if hmac.compare_digest(normalise(typed), code_of(spent)):
         return True
-    change(sa.update(Challenge).where(Challenge.id == spent.id).values(attempts=Challenge.attempts + 1))
+    change(
+        sa.update(Challenge)
+        .where(Challenge.id == spent.id, Challenge.attempts < TRIES)
+        .values(attempts=Challenge.attempts + 1)
+    )
     return False
 
 
