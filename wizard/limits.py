@@ -37,13 +37,13 @@ USERNAME_TRIES = "20 per hour"
 """Names one journey may ask about, once its address is proven."""
 
 SIGN_IN_TRIES = "10 per 5 minutes"
-"""Failed sign-ins to one account, or to one name nobody has, from one client address."""
+"""Sign-ins that failed with one name, known or not, from one client address; one that succeeds forgets them."""
 
 PASSWORD_TRIES = "10 per 5 minutes"
 """Present passwords typed by somebody signed in who wants another."""
 
 SIGN_IN_TRIES_OF_ALL = "200 per 5 minutes"
-"""The same from everywhere: far above what a person needs, so that a stranger does not lock the owner out."""
+"""Sign-ins with one name from everywhere: far above what a person needs, so that no stranger locks the owner out."""
 
 
 class RateLimit(Base):

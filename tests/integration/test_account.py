@@ -149,7 +149,9 @@ def test_signing_out_everywhere_ends_all_of_ones_own_and_nobody_elses(
     assert "Here, and in 2 other browsers. You can" in page.text
     journey = owner.page.path
     assert owner.client.get(journey).status == 200
-    assert owner.client.submit(page, "Sign out everywhere").h1 == "Sign in"
+    signed_out = owner.client.submit(page, "Sign out everywhere")
+    assert signed_out.h1 == "Sign in"
+    assert "You are signed out everywhere." in signed_out.text
     assert not any(signed_in(each) for each in (owner.client, *others))
     assert owner.client.get(journey).status == 404
     assert signed_in(neighbour.client)

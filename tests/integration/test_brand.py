@@ -10,6 +10,7 @@ from flask import Flask
 from flask_mail import Message, email_dispatched
 
 from config import ROOT, Settings
+from tests.support.client import Client
 from tests.support.mailbox import Mailbox
 from tests.support.page import Page
 from tests.support.reader import Reader
@@ -158,6 +159,15 @@ def another_of(
     return lambda: Walk(
         Reader(kestrel, language=language), lambda: run_once(kestrel), mailbox, marketplace, site="jp1"
     )
+
+
+@pytest.mark.parametrize(("language", "named"), [("en", ("AWS", "Alibaba Cloud")), ("zh", ("AWS", "阿里云"))])
+def test_only_clouds_that_can_pay_at_the_brands_sites_are_named(
+    kestrel: Flask, app: Flask, language: str, named: tuple[str, str]
+) -> None:
+    door, first = (Client(brand, language=language).get("/").text for brand in (kestrel, app))
+    assert [name in door for name in named] == [True, False]
+    assert [name in first for name in named] == [True, True]
 
 
 def test_the_stylesheet_has_the_colours_of_the_second_brand_alone(kestrel: Flask) -> None:

@@ -9,7 +9,6 @@ from wizard.accounts.models import BillingAccount, ConsoleAccount
 from wizard.extensions import Base
 
 AWS = "aws"
-ALIBABA = "alibaba"
 BILLING_CENTER = "billing_center"
 
 BEING_MADE = "being_made"
