@@ -156,6 +156,10 @@ class Settings:
     metrics_directory: str = ""
     password_breach_url: str = ""
 
+    settlement_change_interval_days: int = 30
+    settlement_leave_active_subscription: bool = False
+    reminder_after_hours: int = 24
+
     @classmethod
     def from_env(cls, env: Mapping[str, str]) -> "Settings":
         """Read and check every variable. Raises :class:`SettingsError` with one sentence."""
@@ -195,6 +199,9 @@ class Settings:
             ),
             log_format=read.one_of("LOG_FORMAT", ("text", "json")),
             metrics_directory=read.directory("PROMETHEUS_MULTIPROC_DIR"),
+            settlement_change_interval_days=read.number("SETTLEMENT_CHANGE_INTERVAL_DAYS", 30, 0, 3650),
+            settlement_leave_active_subscription=read.flag("SETTLEMENT_LEAVE_ACTIVE_SUBSCRIPTION", False),
+            reminder_after_hours=read.number("REMINDER_AFTER_HOURS", 24, 0, 24 * 29),
             password_breach_url=read.url("PASSWORD_BREACH_URL", "").rstrip("/"),
         )
         settings.check()

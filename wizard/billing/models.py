@@ -13,6 +13,8 @@ BILLING_CENTER = "billing_center"
 
 BEING_MADE = "being_made"
 ACTIVE = "active"
+ENDED = "ended"
+DISSOLVED = "dissolved"
 
 
 class CloudAccount(Base):
@@ -62,7 +64,10 @@ class Workspace(Base):
     """A workspace on one site. ``language`` ("en", "zh") is its template language, fixed for life.
 
     ``settlement_method`` is "aws", "alibaba" or "billing_center"; with a cloud, ``subscription_id`` says
-    which purchase pays. ``origin`` names what made it, so that it is made once.
+    which purchase pays. ``origin`` names what made it, so that it is made once. ``settlement_number`` counts
+    its settlements, the first included: whoever changes it says which one they saw. ``settlement_changed_at``
+    is the last change that counts for how often somebody may change it. ``locked_at``: see
+    :func:`wizard.billing.settlement.is_locked`.
     """
 
     __tablename__ = "workspaces"
@@ -78,9 +83,29 @@ class Workspace(Base):
     billing_account_id: Mapped[int] = mapped_column(ForeignKey("billing_accounts.id"), index=True)
     settlement_method: Mapped[str]
     subscription_id: Mapped[int | None] = mapped_column(ForeignKey("subscriptions.id"), index=True)
+    settlement_number: Mapped[int] = mapped_column(default=1, server_default="1")
+    settlement_changed_at: Mapped[datetime | None]
+    locked_at: Mapped[datetime | None]
     created_at: Mapped[datetime]
     made_at: Mapped[datetime | None]
 
     owner: Mapped[ConsoleAccount] = relationship()
     billing_account: Mapped[BillingAccount] = relationship()
     subscription: Mapped[Subscription | None] = relationship()
+
+
+class Settlement(Base):
+    """One line of a workspace's history: from ``at`` on it was settled this way.
+
+    ``number`` counts from 1, its first settlement, so that two changes at once are one change and a refusal.
+    ``by`` names what changed it ("journey SK-…").
+    """
+
+    __tablename__ = "settlements"
+
+    workspace_id: Mapped[int] = mapped_column(ForeignKey("workspaces.id"), primary_key=True)
+    number: Mapped[int] = mapped_column(primary_key=True)
+    at: Mapped[datetime]
+    method: Mapped[str]
+    subscription_id: Mapped[int | None] = mapped_column(ForeignKey("subscriptions.id"), index=True)
+    by: Mapped[str]

@@ -67,7 +67,7 @@ def lead_on(account_id: int) -> str:
     if journey := journeys.unfinished_of(account_id):
         return url_for("flows.resume", reference=journey.reference)
     waiting = journeys.latest_here()
-    if waiting and waiting.subscription and waiting.workspace_id is None:
+    if waiting and waiting.subscription and waiting.finished_at is None:
         return url_for("flows.bind", reference=waiting.reference)
     return _next()
 
@@ -152,9 +152,9 @@ def front() -> ResponseReturnValue:
     """One workspace: there. Several: which one. None: what is left to do."""
     account = identity.console_account()
     mine = workspaces.owned_by(account)
-    if len(mine) == 1:
-        return redirect(url_for(".home", public_id=mine[0].public_id), 303)
-    if mine:
+    if mine.total == 1:
+        return redirect(url_for(".home", public_id=mine.items[0].public_id), 303)
+    if mine.total:
         rows = [
             {
                 "name": w.name,
@@ -163,7 +163,7 @@ def front() -> ResponseReturnValue:
                 "state": "active" if w.state == ACTIVE else "being_made",
                 "state_name": _state_name(w),
             }
-            for w in mine
+            for w in mine.items
         ]
         return _page("console/workspaces.html", workspaces=rows)
     journey = journeys.unfinished_of(account.id)
@@ -176,8 +176,7 @@ def front() -> ResponseReturnValue:
 @bp.get("/console/workspaces/<public_id>")
 def home(public_id: str) -> ResponseReturnValue:
     """A workspace, before anything reports to it. 404 for anybody else's."""
-    mine = workspaces.owned_by(identity.console_account())
-    workspace = next((w for w in mine if w.public_id == public_id), None)
+    workspace = workspaces.of_owner(public_id, identity.console_account())
     if workspace is None:
         abort(404)
     return _page(

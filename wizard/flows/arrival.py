@@ -34,7 +34,7 @@ def lead_of(arrival_id: str, signed_in: Callable[[], int | None]) -> Lead:
     if journey is not None and not journeys.is_over(journey):
         if journey.subscription_id == arrival.subscription_id:
             return Lead(journey=journey, arrival=arrival)
-        if journey.awaits == arrival.subscription.provider and journey.workspace_id is None:
+        if journey.awaits == arrival.subscription.provider and journey.finished_at is None:
             return Lead(journey=journey, to_confirm=True, arrival=arrival)
     if arrivals.is_over(arrival):
         return Lead(problem="gone", arrival=arrival)
@@ -48,7 +48,7 @@ def lead_of(arrival_id: str, signed_in: Callable[[], int | None]) -> Lead:
 def waiting_here() -> Journey | Arrival | None:
     """What somebody at the front door can go on with: the registration this browser is on, or a purchase it brought."""
     journey = journeys.latest_here()
-    if journey is not None and not journeys.is_over(journey) and journey.workspace_id is None:
+    if journey is not None and not journeys.is_over(journey) and journey.finished_at is None:
         return journey
     return arrivals.waiting_here()
 
@@ -83,7 +83,7 @@ def begin(arrival: Arrival, flow: str, signed_in: Callable[[], int | None]) -> J
 
 def _can_take(journey: Journey, arrival: Arrival) -> bool:
     """Whether a purchase can pay for what a journey is about to make."""
-    if journeys.is_over(journey) or journey.workspace_id is not None or journey.subscription_id is not None:
+    if journeys.is_over(journey) or journey.finished_at is not None or journey.subscription_id is not None:
         return False
     site = journey.answers.get("site")
     return site is None or directory.allows(directory.get(site), arrival.subscription.provider)

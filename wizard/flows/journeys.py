@@ -86,7 +86,7 @@ def begin(journey: Journey) -> Journey:
         if journey.arrival_id is not None:
             same = Journey.arrival_id == journey.arrival_id
         journey = db.session.scalars(sa.select(Journey).where(same).options(*_WITH_FACTS)).one()
-        if journey.verified_email is not None:
+        if is_proven(journey):
             session.pop("coming", None)
             raise NotYours from None
     session.pop("coming", None)
@@ -138,17 +138,33 @@ def ids_of(console_account_id: int) -> sa.Select[int]:
 
 
 def unfinished_of(console_account_id: int) -> Journey | None:
-    """The newest journey an account has left before its workspace was ordered."""
+    """The newest journey a console account has made or come from and not finished."""
     return db.session.scalar(
         sa.select(Journey)
         .where(
             Journey.console_account_id == console_account_id,
-            Journey.workspace_id.is_(None),
+            Journey.finished_at.is_(None),
         )
         .order_by(Journey.id.desc())
         .limit(1)
         .options(*_WITH_FACTS)
     )
+
+
+def unfinished_of_payer(billing_account_id: int, subscription_id: int | None = None) -> Journey | None:
+    """The newest journey on which this Billing Center account was bound and that nobody has finished.
+
+    With a ``subscription_id`` the newest one for that purchase.
+    """
+    wanted = sa.select(Journey).where(
+        Journey.billing_account_id == billing_account_id,
+        Journey.flow == "existing_account",
+        Journey.finished_at.is_(None),
+        Journey.expires_at > clock.now(),
+    )
+    if subscription_id is not None:
+        wanted = wanted.where(Journey.subscription_id == subscription_id)
+    return db.session.scalar(wanted.order_by(Journey.id.desc()).limit(1).options(*_WITH_FACTS))
 
 
 def note(journey: Journey, step: str, what: str, **detail: Any) -> None:
@@ -164,8 +180,23 @@ def answer(journey: Journey, **answers: Any) -> None:
 def prove(journey: Journey, address: str) -> None:
     """The address was proven: the journey lives longer, and this browser gets a new session id."""
     journey.verified_email = address
+    grow(journey)
+
+
+def grow(journey: Journey) -> None:
+    """Somebody has shown who they are: the journey lives longer, and this browser gets a new session id."""
     journey.expires_at = clock.now() + PROVEN_LIFE
     sessions.rotate("journey", journey.reference)
+
+
+def is_proven(journey: Journey) -> bool:
+    """Whether anything was shown on it that a stranger must not come by."""
+    return journey.verified_email is not None or journey.billing_account_id is not None
+
+
+def finish(journey: Journey) -> None:
+    """The customer has what they came for."""
+    journey.finished_at = clock.now()
 
 
 def is_over(journey: Journey) -> bool:
@@ -180,9 +211,11 @@ def pay_with(journey: Journey, subscription: Subscription) -> None:
 
 
 def sweep() -> None:
-    """Forget people who never registered, a week after their journey was over."""
+    """Forget people who never came to an account, a week after their journey was over."""
     over = sa.select(Journey.id).where(
-        Journey.expires_at < clock.now() - AFTERLIFE, Journey.console_account_id.is_(None)
+        Journey.expires_at < clock.now() - AFTERLIFE,
+        Journey.console_account_id.is_(None),
+        Journey.billing_account_id.is_(None),
     )
     change(sa.delete(JourneyEvent).where(JourneyEvent.journey_id.in_(over)))
     change(sa.delete(Journey).where(Journey.id.in_(over)))

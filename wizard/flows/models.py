@@ -3,7 +3,7 @@
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ForeignKey
+from sqlalchemy import ForeignKey, Index, text
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from wizard.accounts.models import BillingAccount, ConsoleAccount
@@ -17,10 +17,19 @@ class Journey(Base):
 
     ``answers`` holds what was typed, by field name, and no secret; the chosen password is only ever here
     as ``password_hash``, until an account takes it over. ``version`` makes two writers at once one writer
-    and one who is told to look again.
+    and one who is told to look again. ``finished_at`` is when the customer said that they were done, and
+    ``reminded_at`` when somebody who did not was written to.
     """
 
     __tablename__ = "journeys"
+    __table_args__ = (
+        Index(
+            "ix_journeys_unfinished",
+            "created_at",
+            sqlite_where=text("finished_at IS NULL AND reminded_at IS NULL"),
+            postgresql_where=text("finished_at IS NULL AND reminded_at IS NULL"),
+        ),
+    )
 
     id: Mapped[int] = mapped_column(primary_key=True)
     reference: Mapped[str] = mapped_column(unique=True)
@@ -29,6 +38,8 @@ class Journey(Base):
     version: Mapped[int] = mapped_column()
     created_at: Mapped[datetime]
     expires_at: Mapped[datetime]
+    finished_at: Mapped[datetime | None]
+    reminded_at: Mapped[datetime | None]
     arrival_id: Mapped[str | None] = mapped_column(ForeignKey("arrivals.id"), unique=True)
     answers: Mapped[dict[str, Any]]
     password_hash: Mapped[str | None]

@@ -269,6 +269,7 @@ def activate(journey: Journey) -> None:
                 payer = directory.create_billing_account(owner, origin=journey.reference)
             workspace = workspaces.order(wanted, owner, payer, journey.subscription, origin=journey.reference)
             journey.billing_account, journey.workspace = payer, workspace
+            journeys.finish(journey)
     except (directory.AccountExists, workspaces.WorkspaceExists):
         db.session.refresh(journey)
         if is_ordered(journey):

@@ -120,7 +120,7 @@ def bind() -> str:
 def register() -> ResponseReturnValue:
     """The front door without a marketplace: goes on where this browser stopped, or begins."""
     journey = journeys.latest_here()
-    if journey is not None and not journeys.is_over(journey) and journey.workspace_id is None:
+    if journey is not None and not journeys.is_over(journey) and journey.finished_at is None:
         genuine(False)
         return _to_current(journey)
     return _show(journeys.fresh(FLOW.key), FLOW.step("basic"))
@@ -262,7 +262,7 @@ def _render(journey: Journey, step: Step[Journey], form: Form, **more: Any) -> s
         "purchase": show.purchase(journey),
         "reference": journey.reference,
         "signed_in_as": journey.console_account.username
-        if journey.console_account and journey.workspace_id is None
+        if journey.console_account and journey.finished_at is None
         else None,
         "back_url": _url(journey, back) if back else None,
         "action_url": request.full_path.rstrip("?")
