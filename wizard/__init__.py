@@ -24,6 +24,7 @@ from wizard.billing import notices, workspaces
 from wizard.brand import Brand, load_brand
 from wizard.console import reset_views
 from wizard.console import views as console_views
+from wizard.flows import door_views
 from wizard.flows import views as flows_views
 from wizard.i18n import init_languages
 from wizard.marketplaces import views as marketplaces_views
@@ -76,6 +77,7 @@ def create_app(settings: Settings) -> Flask:
 
     app.register_blueprint(health.bp)
     app.register_blueprint(marketplaces_views.bp)
+    app.register_blueprint(door_views.bp)
     app.register_blueprint(flows_views.bp)
     app.register_blueprint(console_views.bp)
     app.register_blueprint(reset_views.bp)

@@ -44,16 +44,24 @@ def _http_error(error: HTTPException) -> ResponseReturnValue:
         until = datetime.fromtimestamp(limiter.current_limit.reset_at, UTC)
         lead = _("Send it again after %(time)s. What you typed is kept.", time=wording.time_to_come(until))
         return _error_page(429, _("Too many tries from your network"), lead)
-    words = _words_for(error.code, of_journey=error.description == "journey")
+    words = _words_for(error.code, about=str(error.description))
     page = current_app.make_response(_error_page(error.code, *words))
     if isinstance(error, MethodNotAllowed) and error.valid_methods:
         page.headers["Allow"] = ", ".join(error.valid_methods)
     return page
 
 
-def _words_for(status: int, of_journey: bool = False) -> tuple[str, str]:
+def _words_for(status: int, about: str = "") -> tuple[str, str]:
     """Heading and lead for a status; anything without its own words is told plainly."""
-    if of_journey and status == 410:
+    if about == "taken":
+        return (
+            _("This purchase is set up already"),
+            _(
+                "It was bound to another Billing Center account while you were on your way. Nothing was changed here: "
+                "ask whoever looks after the cloud account at your company which account that is."
+            ),
+        )
+    if about == "journey" and status == 410:
         return (
             _("This registration has run out"),
             _(
@@ -61,7 +69,7 @@ def _words_for(status: int, of_journey: bool = False) -> tuple[str, str]:
                 "subscribed at AWS, open Set Up Your Account there once more: your subscription is safe."
             ),
         )
-    if of_journey:
+    if about == "journey":
         return (
             _("This registration is not open in this browser"),
             _(
@@ -109,7 +117,7 @@ def _our_mistake(error: Exception) -> ResponseReturnValue:
 
 
 def _error_page(status: int, heading: str, lead: str) -> ResponseReturnValue:
-    actions = [(_("Back to the start"), url_for("flows.home")), (_("Sign in"), url_for("console.sign_in"))]
+    actions = [(_("Back to the start"), url_for("doors.home")), (_("Sign in"), url_for("console.sign_in"))]
     page = render_template(
         "errors/page.html",
         heading=heading,

@@ -30,8 +30,16 @@ They would spoil a page, a mail's subject or a log line, and NUL is no text to P
 class Form(FlaskForm):
     """A form with a CSRF token; every view that takes a POST uses one, a lone button included."""
 
+    order: tuple[str, ...] = ()
+    """The fields as they stand on the page, where that is not the order they were written down in."""
+
     slow = False
     """Whether there is more to do before it counts, for which no transaction may wait: see ``ahead``."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        first = [name for name in self.order if name in self._fields]
+        self._fields = {name: self._fields[name] for name in dict.fromkeys([*first, *self._fields])}
 
     def ahead(self) -> bool:
         """What asks the network or takes a while, called when the fields are right and no transaction is open.

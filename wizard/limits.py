@@ -132,18 +132,21 @@ class LimitReached(Exception):
         self.until = until
 
 
-def hit(limit: str, *names: str) -> None:
+def hit(limit: str, *names: str, also: tuple[str, ...] = ()) -> bool:
     """Count one against each window of ``limit`` ("5 per hour; 10 per day") under these names, in one statement.
 
-    The first name is a word of ours: what is being limited.
+    The first name is a word of ours: what is being limited. ``also`` are names counted beside them of which nothing
+    may be told: False is returned where *they* have had enough, and what they have had is counted all the same.
     Raises :class:`LimitReached` with the end of the longest window that refused.
     """
     if not current_app.config["RATELIMIT_ENABLED"]:
-        return
-    windows = {item.key_for(*names): item for item in parse_many(limit)}
+        return True
+    told = {item.key_for(*names): item for item in parse_many(limit)}
+    untold = {item.key_for(*also): item for item in parse_many(limit)} if also else {}
+    windows = {**untold, **told}
     counted = _count({key: item.get_expiry() for key, item in windows.items()})
-    ends = [end for key, (count, end) in counted.items() if count > windows[key].amount]
-    if ends:
+    over = {key: end for key, (count, end) in counted.items() if count > windows[key].amount}
+    if ends := [end for key, end in over.items() if key in told]:
         # What is refused has not happened: it must not use up the longer windows.
         with _connection() as connection:
             connection.execute(
@@ -151,6 +154,7 @@ def hit(limit: str, *names: str) -> None:
             )
         metrics.LIMITS.labels(names[0]).inc()
         raise LimitReached(max(ends))
+    return not over
 
 
 def clear(limit: str, *names: str) -> None:

@@ -5,7 +5,7 @@ import re
 from pathlib import Path
 from typing import Any
 
-from flask import Flask, Response, abort
+from flask import Flask, Response, abort, request
 from flask_babel import get_locale
 
 from wizard import wording
@@ -91,3 +91,9 @@ def _fill_templates(app: Flask, brand: Brand) -> None:
             "place": None,
             "reference": None,
         }
+
+
+def page_number() -> int:
+    """Which page of a list this address asks for; nonsense is the first."""
+    typed = request.args.get("page", "")
+    return min(int(typed), 100_000) if re.fullmatch("[1-9][0-9]{0,9}", typed) else 1

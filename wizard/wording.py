@@ -39,6 +39,13 @@ def date_and_time(moment: datetime) -> str:
     return f"{format_date(there, 'd MMMM y', locale='en')}, {time_of_day(moment)}"
 
 
+def date_of(moment: datetime) -> str:
+    """ "7 April 2026" or "2026年4月8日", the day it is where a time is written for this language."""
+    language = language_of(str(get_locale()))
+    there = moment.astimezone(ZONES[language][0])
+    return format_date(there, "y年M月d日" if language == "zh" else "d MMMM y", locale=language)
+
+
 def time_to_come(until: datetime) -> str:
     """When a limit ends, as somebody can rely on it: rounded up to the minute, with the day if it is not today."""
     until = (until + timedelta(seconds=59, microseconds=999_999)).replace(second=0, microsecond=0)

@@ -51,10 +51,14 @@ def upgrade() -> None:
             sqlite_where=sa.text("finished_at IS NULL AND reminded_at IS NULL"),
             postgresql_where=sa.text("finished_at IS NULL AND reminded_at IS NULL"),
         )
+    with op.batch_alter_table("challenges", schema=None) as batch_op:
+        batch_op.add_column(sa.Column("asked_as", sa.String(), nullable=False, server_default=""))
     op.execute("UPDATE journeys SET finished_at = created_at WHERE workspace_id IS NOT NULL")
 
 
 def downgrade() -> None:
+    with op.batch_alter_table("challenges", schema=None) as batch_op:
+        batch_op.drop_column("asked_as")
     with op.batch_alter_table("journeys", schema=None) as batch_op:
         batch_op.drop_index("ix_journeys_unfinished")
         batch_op.drop_column("reminded_at")

@@ -190,17 +190,17 @@ def test_each_door_that_takes_something_has_a_limit_for_one_address(in_productio
 def test_a_mistake_of_ours_is_admitted_and_what_was_typed_goes_back(in_production: Flask) -> None:
     client, person = Client(in_production), Person()
     page = client.get("/register")
-    whole = in_production.view_functions["flows.register"]
+    whole = in_production.view_functions["doors.register"]
 
     def broken(**_arguments: Any) -> str:
         raise LookupError(f"a defect that knows {person.email}")
 
     before = rows_of(in_production)
-    in_production.view_functions["flows.register"] = broken
+    in_production.view_functions["doors.register"] = broken
     with recorded() as log:
         failed = client.submit(page, "Next", typed(person))
         seen = client.get("/register")
-    in_production.view_functions["flows.register"] = whole
+    in_production.view_functions["doors.register"] = whole
     assert (failed.status, seen.status) == (500, 500)
     assert alerts_in(log) == ["exception", "exception"]
     assert {"/", "/sign-in"} <= set(failed.links.values())
@@ -283,7 +283,7 @@ def test_every_kind_of_answer_carries_the_security_headers(
         "landing": client.post(LANDING, {}, cross_site=True),
         "too much": client.post(LANDING, big),
     }
-    app.view_functions["flows.home"] = lambda: 1 / 0
+    app.view_functions["doors.home"] = lambda: 1 / 0
     answers["broken"] = client.get("/")
     assert {page.status for page in answers.values()} == {200, 303, 308, 400, 404, 405, 413, 422, 500, 503}
     wanted = {

@@ -34,13 +34,13 @@ class Known:
     """Where an address has an account already. Never shown to somebody who has not proven it."""
 
     at_site: bool
-    in_billing: bool
+    billing_account_id: int | None
 
 
 def known(site_id: str, address: str) -> Known:
     """Look an address up on one site and in the Billing Center, in one statement."""
     key = key_of(address)
     at_site = sa.exists().where(ConsoleAccount.site_id == site_id, ConsoleAccount.email_key == key)
-    in_billing = sa.exists().where(BillingAccount.email_key == key)
+    in_billing = sa.select(BillingAccount.id).where(BillingAccount.email_key == key).scalar_subquery()
     row = db.session.execute(sa.select(at_site, in_billing)).one()
-    return Known(at_site=bool(row[0]), in_billing=bool(row[1]))
+    return Known(at_site=bool(row[0]), billing_account_id=row[1])

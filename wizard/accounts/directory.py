@@ -80,6 +80,23 @@ def billing_account_of(email: str) -> BillingAccount | None:
     )
 
 
+def console_account_of(site_id: str, email: str) -> ConsoleAccount | None:
+    """The console account of a *proven* address on a site, if it has one there."""
+    return db.session.scalar(
+        sa.select(ConsoleAccount).where(
+            ConsoleAccount.site_id == site_id, ConsoleAccount.email_key == addresses.key_of(email)
+        )
+    )
+
+
+def billing_account_called(name: str) -> BillingAccount | None:
+    """The Billing Center account with this username or address. Never say whether there is one."""
+    called = sa.or_(
+        BillingAccount.username_key == usernames.key_of(name), BillingAccount.email_key == addresses.key_of(name)
+    )
+    return db.session.scalar(sa.select(BillingAccount).where(called).limit(1))
+
+
 def sign_in_console(site_id: str, name: str, password: str, client: str) -> ConsoleAccount:
     """The account of a site with this username or address and password, asked for from a client address.
 

@@ -6,6 +6,7 @@ same name in both. It is held from the moment the address is proven; only then i
 
 import re
 import secrets
+from dataclasses import dataclass
 from datetime import datetime
 
 import sqlalchemy as sa
@@ -22,6 +23,14 @@ class UsernameTaken(Exception):
     """Somebody else holds the name on this site or in the Billing Center."""
 
 
+@dataclass(frozen=True)
+class Owner:
+    """Who asks for a name: the address they proved, and the Billing Center account they proved to be theirs."""
+
+    email_key: str
+    billing_account_id: int | None = None
+
+
 def site_scope(site_id: str) -> str:
     return f"site:{site_id}"
 
@@ -30,11 +39,11 @@ def key_of(username: str) -> str:
     return username.lower()
 
 
-def reserve(site_id: str, username: str, holder: str, until: datetime, proven_email_key: str) -> None:
+def reserve(site_id: str, username: str, holder: str, until: datetime, owner: Owner) -> None:
     """Hold a name on a site and in the Billing Center for ``holder``, in place of any it held before.
 
     One upsert decides: a name goes to whoever inserts it first, or takes over a claim that ran out. The
-    name of the Billing Center account that owns the proven address is free to its owner.
+    name of a Billing Center account is free to its ``owner``.
     Raises :class:`UsernameTaken`; the holder then holds no name.
     """
     key = key_of(username)
@@ -46,7 +55,7 @@ def reserve(site_id: str, username: str, holder: str, until: datetime, proven_em
         index_elements=["scope", "key"], set_={"holder": holder, "expires_at": until}, where=free
     )
     held = set(db.session.scalars(claim.returning(UsernameClaim.scope)))
-    if wanted - held == {BILLING} and _is_own_billing_name(key, proven_email_key):
+    if wanted - held == {BILLING} and _is_own_billing_name(key, owner):
         held = wanted
     others = UsernameClaim.key != key if held == wanted else sa.true()
     change(sa.delete(UsernameClaim).where(UsernameClaim.holder == holder, others))
@@ -54,10 +63,9 @@ def reserve(site_id: str, username: str, holder: str, until: datetime, proven_em
         raise UsernameTaken
 
 
-def _is_own_billing_name(key: str, email_key: str) -> bool:
-    own = sa.select(BillingAccount.id).where(
-        BillingAccount.username_key == key, BillingAccount.email_key == email_key
-    )
+def _is_own_billing_name(key: str, owner: Owner) -> bool:
+    theirs = sa.or_(BillingAccount.email_key == owner.email_key, BillingAccount.id == owner.billing_account_id)
+    own = sa.select(BillingAccount.id).where(BillingAccount.username_key == key, theirs)
     return db.session.scalar(own) is not None
 
 

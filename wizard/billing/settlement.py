@@ -92,15 +92,16 @@ def refusal_of(workspace: Workspace, subscription: Subscription) -> Refusal | No
     return None
 
 
-def bind(workspace: Workspace, subscription: Subscription, by: str) -> None:
+def bind(workspace: Workspace, subscription: Subscription, by: str) -> bool:
     """From now on this subscription pays for the workspace; a locked one is unlocked.
 
-    Both must be the same Billing Center account's. Bound already is fine. Raises :class:`CannotBind`.
+    Both must be the same Billing Center account's. False where it was bound already.
+    Raises :class:`CannotBind`.
     """
     refusal = refusal_of(workspace, subscription)
     if refusal is not None:
         if refusal.reason == BOUND:
-            return
+            return False
         raise CannotBind(refusal)
     now = clock.now()
     seen, counts = workspace.settlement_number, not is_locked(workspace)
@@ -131,9 +132,10 @@ def bind(workspace: Workspace, subscription: Subscription, by: str) -> None:
         db.session.refresh(subscription)
         refusal = refusal_of(workspace, subscription)
         if refusal is not None and refusal.reason == BOUND:
-            return
+            return False
         raise CannotBind(refusal or Refusal(CHANGED))
     write_down(workspace.id, seen + 1, subscription.provider, subscription.id, by)
+    return True
 
 
 def write_down(workspace_id: int, number: int, method: str, subscription_id: int | None, by: str) -> None:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import sqlalchemy as sa
 
 from wizard import clock
+from wizard.accounts.models import BillingAccount
 from wizard.billing.models import ACTIVE, CloudAccount, Subscription
 from wizard.extensions import Base, change, db, insert
 
@@ -70,6 +71,20 @@ def claim(subscription_id: int, billing_account_id: int) -> None:
     )
     if not claimed:
         raise SubscriptionTaken
+
+
+def payer_of_other_purchase(subscription: Subscription) -> BillingAccount | None:
+    """The Billing Center account that another purchase of the same cloud account is bound to, the newest one's."""
+    return db.session.scalar(
+        sa.select(BillingAccount)
+        .join(Subscription, Subscription.billing_account_id == BillingAccount.id)
+        .where(
+            Subscription.cloud_account_id == subscription.cloud_account_id,
+            Subscription.id != subscription.id,
+        )
+        .order_by(Subscription.id.desc())
+        .limit(1)
+    )
 
 
 def _insert_once(model: type[Base], **values: object) -> None:

@@ -6,8 +6,10 @@ from flask import current_app
 from flask_babel import force_locale
 from flask_babel import gettext as _
 
-from wizard.billing.models import CloudAccount, Workspace
-from wizard.wording import account_number
+from wizard.billing import settlement
+from wizard.billing.models import BEING_MADE, DISSOLVED, CloudAccount, Subscription, Workspace
+from wizard.sites import directory
+from wizard.wording import account_number, date_and_time, date_of
 
 
 def cloud_account_kind(account: CloudAccount) -> str:
@@ -30,3 +32,37 @@ def payer_of(workspace: Workspace, locale: str | None = None) -> str:
     if workspace.subscription is not None:
         return cloud_account_name(workspace.subscription.cloud_account)
     return _("Billing Center account %(username)s", username=workspace.billing_account.username)
+
+
+def refused(refusal: settlement.Refusal, workspace: Workspace, subscription: Subscription) -> str:
+    """Why a workspace cannot be bound, and what to do about it."""
+    cloud = current_app.extensions["marketplaces"][subscription.cloud_account.partition].words.cloud
+    if refusal.reason == settlement.SITE:
+        site = directory.get(workspace.site_id).label
+        return _("%(cloud)s cannot pay for workspaces on %(site)s", cloud=cloud, site=site)
+    if refusal.reason == settlement.OTHER_PAYS:
+        assert refusal.payer is not None
+        payer = cloud_account_name(refusal.payer)
+        theirs = current_app.extensions["marketplaces"][refusal.payer.partition].words.cloud
+        return _(
+            "%(payer)s pays for it and is still subscribed. Cancel that subscription at %(cloud)s first",
+            payer=payer,
+            cloud=theirs,
+        )
+    if refusal.reason == settlement.TOO_SOON:
+        assert refusal.changed_at is not None
+        assert refusal.until is not None
+        return _(
+            "What settles it changed on %(day)s. It can change again from %(until)s on",
+            day=date_of(refusal.changed_at),
+            until=date_and_time(refusal.until),
+        )
+    return {
+        settlement.BOUND: _("It is bound already"),
+        BEING_MADE: _("It is still being made. Bind it when it is ready"),
+        DISSOLVED: _("It was dissolved and cannot be used any more"),
+        settlement.SUBSCRIPTION_ENDED: _(
+            "This subscription has ended. Subscribe at %(cloud)s once more, and bind it then", cloud=cloud
+        ),
+        settlement.CHANGED: _("Something else was changing it. Look once more"),
+    }[refusal.reason]

@@ -130,6 +130,18 @@ def settled_through(billing_account_id: int, search: str = "", page: int = 1) ->
     return _page(wanted, page)
 
 
+def newest_site(billing_account_id: int, method: str) -> str | None:
+    """Where this Billing Center account's newest workspace lives, if new ones may be settled that way there."""
+    site_id = db.session.scalar(
+        sa.select(Workspace.site_id)
+        .where(Workspace.billing_account_id == billing_account_id)
+        .order_by(Workspace.id.desc())
+        .limit(1)
+    )
+    known = {site.id for site in directory.all_sites() if directory.allows(site, method)}
+    return site_id if site_id in known else None
+
+
 def _page(wanted: sa.Select[Workspace], page: int) -> Pagination:
     return db.paginate(
         wanted.options(*_WITH_PAYER).order_by(Workspace.id.desc()),
@@ -137,6 +149,12 @@ def _page(wanted: sa.Select[Workspace], page: int) -> Pagination:
         per_page=PER_PAGE,
         error_out=False,
     )
+
+
+def is_made_by(origin: str, name: str) -> bool:
+    """Whether this origin has ordered a workspace of this name."""
+    made = sa.exists().where(Workspace.origin == origin, Workspace.name == name)
+    return bool(db.session.scalar(sa.select(made)))
 
 
 def of_payer(public_id: str, billing_account_id: int) -> Workspace | None:

@@ -68,7 +68,7 @@ def lead_on(account_id: int) -> str:
         return url_for("flows.resume", reference=journey.reference)
     waiting = journeys.latest_here()
     if waiting and waiting.subscription and waiting.finished_at is None:
-        return url_for("flows.bind", reference=waiting.reference)
+        return url_for("doors.bind")
     return _next()
 
 

@@ -3,9 +3,16 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from flask_babel import gettext as _
+from sqlalchemy.orm.attributes import set_committed_value
+
+from wizard.accounts.models import BillingAccount
+from wizard.billing import subscriptions, workspaces
+from wizard.billing.models import ACTIVE
 from wizard.extensions import db
 from wizard.flows import journeys
 from wizard.flows.models import Journey
+from wizard.flows.refusals import Refused
 from wizard.marketplaces import arrivals
 from wizard.marketplaces.models import Arrival
 from wizard.sites import directory
@@ -31,7 +38,7 @@ def lead_of(arrival_id: str, signed_in: Callable[[], int | None]) -> Lead:
     if arrival is None:
         return Lead(problem="elsewhere")
     journey = journeys.latest_here() or _of_account(signed_in())
-    if journey is not None and not journeys.is_over(journey):
+    if journey is not None and not journeys.is_over(journey) and not is_lost(journey):
         if journey.subscription_id == arrival.subscription_id:
             return Lead(journey=journey, arrival=arrival)
         if journey.awaits == arrival.subscription.provider and journey.finished_at is None:
@@ -51,6 +58,20 @@ def waiting_here() -> Journey | Arrival | None:
     if journey is not None and not journeys.is_over(journey) and journey.finished_at is None:
         return journey
     return arrivals.waiting_here()
+
+
+def purchase_here() -> tuple[Journey | None, Arrival | None]:
+    """The purchase somebody who has a Billing Center account goes on with: one a journey of this browser is about,
+    else the newest that it brought."""
+    journey = journeys.latest_here()
+    if (
+        journey is not None
+        and not journeys.is_over(journey)
+        and journey.finished_at is None
+        and journey.subscription_id is not None
+    ):
+        return journey, None
+    return None, arrivals.waiting_here()
 
 
 def _of_account(console_account_id: int | None) -> Journey | None:
@@ -79,6 +100,49 @@ def begin(arrival: Arrival, flow: str, signed_in: Callable[[], int | None]) -> J
             arrivals.forget_contact(arrival.id)  # Who it suggests has registered already.
         return journey
     return journeys.begin(journeys.fresh(flow, arrival))
+
+
+def switch(journey: Journey) -> None:
+    """From registering to binding an account, or back. The purchase and the answers stay; asks :func:`can_switch`."""
+    journey.flow = "no_billing_account" if journey.flow == "existing_account" else "existing_account"
+    journeys.note(journey, journey.flow, "chosen instead")
+
+
+def can_switch(journey: Journey) -> bool:
+    """Whether somebody may still say that they do have a Billing Center account after all, or that they do not."""
+    if not journey.is_written or journey.finished_at is not None or journey.subscription_id is None:
+        return False
+    return journey.flow == "no_billing_account" or journey.billing_account_id is None
+
+
+def bind_account(journey: Journey, account: BillingAccount) -> None:
+    """Bind the journey's purchase to the Billing Center account of whoever has proven it, and tell them by mail.
+
+    Raises :class:`Refused` where it has ended. Where another account has it now, :func:`is_lost` is true afterwards.
+    """
+    purchase = journey.subscription
+    assert purchase is not None
+    try:
+        subscriptions.claim(purchase.id, account.id)
+    except subscriptions.SubscriptionTaken:
+        db.session.refresh(purchase)
+        journeys.note(journey, "account", "taken")
+        if purchase.state != ACTIVE:
+            raise Refused(
+                _("This subscription has ended. Subscribe once more where you bought it, and set that one up")
+            ) from None
+        return
+    set_committed_value(purchase, "billing_account_id", account.id)  # As the UPDATE has just written.
+    journey.billing_account = account
+    if "site" not in journey.answers and (site := workspaces.newest_site(account.id, purchase.provider)):
+        journeys.answer(journey, site=site)
+    journeys.note(journey, "account", "bound")
+
+
+def is_lost(journey: Journey) -> bool:
+    """Whether the purchase this journey wants to bind has been bound to somebody else's account."""
+    taken_by = journey.subscription.billing_account_id if journey.subscription else None
+    return journey.flow == "existing_account" and taken_by not in (None, journey.billing_account_id)
 
 
 def _can_take(journey: Journey, arrival: Arrival) -> bool:

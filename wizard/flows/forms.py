@@ -20,6 +20,7 @@ from wtforms.validators import StopValidation
 from wizard.accounts.forms import EmailMixin, PasswordMixin, SiteMixin, UsernameMixin
 from wizard.forms import AtMost, Filled, Form, Tick, offers, tidy
 from wizard.i18n import LANGUAGES, language_of
+from wizard.verification.forms import CodeMixin
 
 INDUSTRIES = {
     "internet": _l("Internet and software"),
@@ -65,13 +66,17 @@ def phone_shape(_form: Form, field: Field) -> None:
     field.data = phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.INTERNATIONAL)
 
 
-class BasicForm(SiteMixin, UsernameMixin, EmailMixin, PasswordMixin, Form):
-    phone = StringField(
+def phone_field() -> StringField:
+    return StringField(
         _l("Phone number (optional)"),
         filters=[tidy],
         validators=[AtMost(40), phone_shape],
         render_kw={"type": "tel", "autocomplete": "tel"},
     )
+
+
+class BasicForm(SiteMixin, UsernameMixin, EmailMixin, PasswordMixin, Form):
+    phone = phone_field()
 
 
 class UsernameForm(UsernameMixin, Form):
@@ -120,8 +125,9 @@ class CompanyForm(Form):
             raise StopValidation(_("Agree to the Service agreement and the Privacy policy to register"))
 
 
-class ActivationForm(Form):
-    method = RadioField(_l("Activation method"), validate_choice=False)
+class WorkspaceMixin:
+    """What a new workspace is called, and the language that is fixed for its life."""
+
     workspace_name = StringField(
         _l("Workspace name"),
         filters=[tidy],
@@ -133,19 +139,118 @@ class ActivationForm(Form):
         choices=[SelectChoice(*language) for language in LANGUAGES.items()],
         validate_choice=False,
     )
+
+    def validate_language(self, field: Field) -> None:
+        if field.data not in ("en", "zh"):
+            raise StopValidation(_("Choose the language of this workspace’s templates"))
+
+
+class ActivationForm(WorkspaceMixin, Form):
+    order = ("method", "workspace_name", "language", "agree")
+    method = RadioField(_l("Activation method"), validate_choice=False)
     agree = Tick(_l("I agree to the Pay-as-you-go agreement"))
 
     def validate_method(self, field: Field) -> None:
         if field.data not in offers(field):
             raise StopValidation(_("Choose what pays for this workspace"))
 
-    def validate_language(self, field: Field) -> None:
-        if field.data not in ("en", "zh"):
-            raise StopValidation(_("Choose the language of this workspace’s templates"))
-
     def validate_agree(self, field: Field) -> None:
         if not field.data:
             raise StopValidation(_("Agree to the Pay-as-you-go agreement to activate"))
+
+
+class OfferForm(Form):
+    """The proven address has a Billing Center account: bind the purchase to that one?"""
+
+    offer = RadioField(
+        _l("What do you want to do?"),
+        choices=[
+            SelectChoice("bind", _l("Bind the purchase to this account")),
+            SelectChoice("register", _l("Register a console account first")),
+        ],
+        validate_choice=False,
+    )
+
+    def validate_offer(self, field: Field) -> None:
+        if field.data not in offers(field):
+            raise StopValidation(_("Choose what happens with your purchase"))
+
+
+HERE, SAME, OTHER = "here", "same", "other"
+"""The Billing Center account signed in here; the one this cloud account pays through already; one that is named."""
+
+
+class AccountForm(Form):
+    """Which Billing Center account? Without an offer only its username is asked."""
+
+    order = ("which", "username")
+    which = RadioField(_l("Which Billing Center account?"), validate_choice=False)
+    username = StringField(
+        _l("Username"),
+        filters=[tidy],
+        validators=[AtMost(254)],
+        render_kw={"autocomplete": "username", "spellcheck": "false", "autocapitalize": "none"},
+    )
+
+    def validate_which(self, field: Field) -> None:
+        offered = offers(field)
+        if field.data not in offered and (self.username.data or offered == {OTHER}):
+            field.data = OTHER  # Who names an account has chosen.
+        if field.data not in offered:
+            raise StopValidation(_("Choose the Billing Center account"))
+
+    def validate_username(self, field: Field) -> None:
+        if self.which.data == OTHER and not field.data:
+            raise StopValidation(_("Enter the username of your Billing Center account"))
+
+
+class SiteForm(SiteMixin, Form):
+    """Where workspaces made from here will live."""
+
+
+class CreateForm(SiteMixin, WorkspaceMixin, EmailMixin, CodeMixin, Form):
+    """A workspace for somebody who has a console account. *Send code* sends the same fields before the code is there."""
+
+    order = (
+        "site",
+        "workspace_name",
+        "language",
+        "username",
+        "password",
+        "confirm_password",
+        "email",
+        "code",
+        "phone",
+        "agree",
+    )
+    for_code = False
+    agree = Tick(_l("I agree to the Pay-as-you-go agreement"))
+
+    def validate_agree(self, field: Field) -> None:
+        if not field.data:
+            raise StopValidation(_("Agree to the Pay-as-you-go agreement to create the workspace"))
+
+    def validate(self, extra_validators: Any = None) -> bool:
+        """With ``for_code`` only the address must be there, and what else was filled in must be right."""
+        valid = bool(super().validate(extra_validators))
+        if not self.for_code:
+            return valid
+        for field in self:
+            typed = self["password"] if field.name == "confirm_password" else field
+            if field.name in ("code", "agree") or (field.name not in ("email", "site") and not typed.data):
+                field.errors = []
+        return not self.errors
+
+
+class CreateAccountForm(UsernameMixin, PasswordMixin, CreateForm):
+    """A workspace, and the console account it needs."""
+
+    phone = phone_field()
+    agree = Tick(_l("I agree to the Service agreement, the Privacy policy and the Pay-as-you-go agreement"))
+
+    def validate_agree(self, field: Field) -> None:
+        if not field.data:
+            raise StopValidation(_("Agree to the three agreements to register and create the workspace"))
 
 
 class ChoiceForm(Form):

@@ -177,6 +177,11 @@ def answer(journey: Journey, **answers: Any) -> None:
     journey.answers = {**journey.answers, **answers}
 
 
+def forget(journey: Journey, *names: str) -> None:
+    """What was answered under these names is done with."""
+    journey.answers = {name: value for name, value in journey.answers.items() if name not in names}
+
+
 def prove(journey: Journey, address: str) -> None:
     """The address was proven: the journey lives longer, and this browser gets a new session id."""
     journey.verified_email = address

@@ -19,10 +19,18 @@ from wizard.wording import NBSP, account_number
 
 
 @dataclass(frozen=True)
+class Item:
+    """One of several things in one node. ``state`` as of a node."""
+
+    state: str
+    name: str
+
+
+@dataclass(frozen=True)
 class Node:
     """``kind``: cloud, billing, workspace, console. ``state``: exists, making, later, ended, locked.
 
-    ``accent`` says that the details speak of what this page makes.
+    ``accent`` says that the details speak of what this page makes. ``items`` stand below them.
     """
 
     kind: str
@@ -30,6 +38,7 @@ class Node:
     title: str
     details: tuple[str, ...] = ()
     accent: bool = False
+    items: tuple[Item, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -55,46 +64,47 @@ def product_title() -> str:
 def of_purchase(account: CloudAccount) -> Line:
     """The line of a buyer who has just arrived: one thing exists, the rest depends on the next answer."""
     cloud = marketplaces.of_account(account).words.cloud
-    return _join(
-        _cloud(account),
+    return join(
+        cloud_node(account),
         Node("billing", "later", _("Billing Center account"), (_("Your answer decides this"),)),
         Node("workspace", "later", _("Workspaces"), (_("None paid by %(cloud)s yet", cloud=cloud),)),
     )
 
 
-def of_journey(journey: Journey, step: str, brought: Subscription | None = None) -> Line:
-    """The line of a journey as it stands on a step; ``brought`` is a purchase that waits to be confirmed there."""
+def of_registration(journey: Journey, step: str, brought: Subscription | None = None) -> Line:
+    """The line of a registration as it stands on a step; ``brought`` is a purchase that waits to be confirmed there."""
     nodes = [_billing(journey, step), _workspace(journey, step), _console(journey, step)]
     if subscription := journey.subscription or brought:
-        nodes.insert(0, _cloud(subscription.cloud_account))
+        nodes.insert(0, cloud_node(subscription.cloud_account))
     elif journey.awaits is not None:
         first = next(iter(marketplaces.listed(journey.awaits)), None)
         title = str(first.words.account) if first else _("Cloud account")
         nodes.insert(0, Node("cloud", "later", title, (_("After you subscribe"),)))
-    return _join(*nodes)
+    return join(*nodes)
 
 
 def of_workspace(workspace: Workspace) -> Line:
     """The whole line of a workspace that exists: what pays, what settles, and who signs in."""
     nodes = [
         Node("billing", "exists", _("Billing Center account"), (workspace.billing_account.username,)),
-        _exists(workspace),
+        workspace_node(workspace),
         Node("console", "exists", _("Console account"), (workspace.owner.username,)),
     ]
     if workspace.subscription is not None:
-        nodes.insert(0, _cloud(workspace.subscription.cloud_account))
-    return _join(*nodes)
+        nodes.insert(0, cloud_node(workspace.subscription.cloud_account))
+    return join(*nodes)
 
 
 def of_a_door() -> Line:
     """What somebody signs in to, and with what."""
-    return _join(
+    return join(
         Node("workspace", "exists", _("Workspace"), (_("Lives on one site"),)),
         Node("console", "exists", _("Console account"), (_("Belongs to the same site"),)),
     )
 
 
-def _exists(workspace: Workspace) -> Node:
+def workspace_node(workspace: Workspace) -> Node:
+    """A workspace as far as it is made."""
     if workspace.state != ACTIVE:
         return Node("workspace", "making", workspace.name, (_("Being made"),), accent=True)
     language = {"en": _("English templates"), "zh": _("Chinese templates")}[workspace.language]
@@ -103,7 +113,8 @@ def _exists(workspace: Workspace) -> Node:
     )
 
 
-def _cloud(account: CloudAccount) -> Node:
+def cloud_node(account: CloudAccount) -> Node:
+    """The cloud account that pays."""
     details = (account_number(account.account_id), product_title())
     return Node("cloud", "exists", cloud_account_kind(account), details)
 
@@ -127,7 +138,7 @@ def _workspace(journey: Journey, step: str) -> Node:
         if note := _made_when(step):
             return Node("workspace", "making", _("Workspace"), (note,), accent=True)
         return Node("workspace", "later", _("Workspace"), (_("Made at step %(number)s", number=3),))
-    return _exists(workspace)
+    return workspace_node(workspace)
 
 
 def _console(journey: Journey, step: str) -> Node:
@@ -148,7 +159,8 @@ def _console(journey: Journey, step: str) -> Node:
     return Node("console", "making", title, (note,), accent=True)
 
 
-def _join(*nodes: Node) -> Line:
+def join(*nodes: Node) -> Line:
+    """The nodes with what holds between them."""
     return Line(nodes, tuple(_edge(one, other) for one, other in pairwise(nodes)))
 
 

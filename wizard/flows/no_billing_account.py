@@ -1,6 +1,6 @@
 """The flow *no Billing Center account*: from nothing to a working workspace.
 
-Basic information → code → (another username) → company information → activation method → (subscribe at
+Basic information → code → (bind the account the address has?) → (another username) → company information → activation method → (subscribe at
 AWS) → being made → successful. Each step's ``is_done`` is a fact: a verified address, a held name, an
 account, a workspace.
 """
@@ -9,27 +9,24 @@ from flask_babel import get_locale
 from flask_babel import gettext as _
 from flask_babel import lazy_gettext as _l
 
-from wizard import outbox
-from wizard.accounts import addresses, directory, usernames
+from wizard.accounts import directory
 from wizard.billing import workspaces
 from wizard.billing.models import ACTIVE, AWS
 from wizard.billing.subscriptions import SubscriptionTaken
 from wizard.extensions import db
-from wizard.flows import journeys, show
+from wizard.flows import arrival as leads
+from wizard.flows import journeys, new_account, proofs, show
 from wizard.flows.engine import Flow, Step
-from wizard.flows.forms import ActivationForm, BasicForm, CompanyForm, UsernameForm
+from wizard.flows.forms import ActivationForm, BasicForm, CompanyForm, OfferForm
 from wizard.flows.models import Journey
-from wizard.flows.pages import Page
+from wizard.flows.new_account import address_proven
+from wizard.flows.pages import Action, FlowPage, Page
 from wizard.flows.refusals import Refused
 from wizard.forms import Form
 from wizard.i18n import language_of
-from wizard.limits import USERNAME_TRIES, LimitReached, hit
 from wizard.marketplaces import arrivals
-from wizard.verification import codes, wording
 from wizard.verification.forms import CodeForm
-from wizard.wording import try_again_at
 
-PURPOSE = "register"
 ABOUT_COMPANY = ("industry", "region", "description", "contact_name")
 
 
@@ -40,13 +37,17 @@ def basics_given(journey: Journey) -> bool:
     return "username" in journey.answers and (journey.password_hash is not None or is_registered(journey))
 
 
-def address_proven(journey: Journey) -> bool:
-    proven, given = journey.verified_email, journey.answers.get("email", "")
-    return proven is not None and addresses.key_of(proven) == addresses.key_of(given)
+def is_offered(journey: Journey) -> bool:
+    """The proven address has a Billing Center account, and a purchase that could be bound to it is there."""
+    return (
+        journey.billing_account_id is not None
+        and journey.subscription_id is not None
+        and not is_registered(journey)
+    )
 
 
 def name_held(journey: Journey) -> bool:
-    return is_registered(journey) or journey.reserved_username == _wanted_name(journey)
+    return is_registered(journey) or new_account.name_held(journey)
 
 
 def is_registered(journey: Journey) -> bool:
@@ -69,10 +70,6 @@ def is_made(journey: Journey) -> bool:
     return journey.workspace is not None and journey.workspace.state == ACTIVE
 
 
-def _wanted_name(journey: Journey) -> str:
-    return f"{journey.answers.get('site')}:{journey.answers.get('username')}"
-
-
 # Verbs ------------------------------------------------------------------------------------------------------
 
 
@@ -85,146 +82,69 @@ def give_basics(journey: Journey, form: BasicForm) -> None:
     )
     journey.locale = language_of(str(get_locale()))
     journeys.note(journey, "basic", "submitted", site=form.site.data)
-    known = addresses.known(form.site.data, form.email.data)
+    known = new_account.known(journey)
     if not address_proven(journey):
-        _send_code(journey, known)
+        new_account.send_code(journey, known)
     elif known.at_site:
         # The address is proven, so its owner may be told.
         raise Refused(
             _("This address has an account on this site already. Sign in, or choose another site"), "email"
         )
     elif not name_held(journey):
-        _count_try(journey)
-        _hold_name(journey)
+        new_account.count_try(journey)
+        new_account.hold_name(journey)
 
 
-def _send_code(journey: Journey, known: addresses.Known) -> None:
-    """The same for a known and an unknown address, but for the words of the mail.
-
-    Known at the chosen site: the mail says so and carries no code.
-    """
-    site = journey.answers["site"]
-    try:
-        codes.send(
-            PURPOSE,
-            journey.answers["email"],
-            bound_to=journey.reference,
-            locale=journey.locale,
-            about=show.about_mail(journey, site),
-            decoy_message="already_registered" if known.at_site else None,
-        )
-    except LimitReached as limit:
-        raise Refused(wording.too_many_mails(limit.until), "email") from None
-
-
-def send_again(journey: Journey) -> None:
-    """The button under the code: a new mail, or a new challenge once five tries are used up."""
-    challenge = codes.live(PURPOSE, journey.reference)
-    if challenge is None or codes.is_dead(challenge):
-        known = addresses.known(journey.answers["site"], journey.answers["email"])
-        _send_code(journey, known)
-        journeys.note(journey, "code", "sent anew")
-        return
-    try:
-        codes.resend(challenge)
-    except codes.TooSoon as soon:
-        raise Refused(wording.wait_for(soon.wait)) from None
-    except LimitReached as limit:
-        raise Refused(wording.too_many_mails(limit.until)) from None
-    journeys.note(journey, "code", "sent again")
+def send_again(journey: Journey, _form: Form) -> None:
+    """The button under the code."""
+    proofs.send_again(
+        journey,
+        new_account.PURPOSE,
+        "code",
+        lambda: new_account.send_code(journey, new_account.known(journey)),
+    )
 
 
 def enter_code(journey: Journey, form: CodeForm) -> None:
-    """Spend the code: the address is proven and, if it is free, the username held."""
-    challenge = codes.live(PURPOSE, journey.reference)
+    """Spend the code: the address is proven and, if it is free, the username held.
+
+    Where the address has a Billing Center account its owner may know that now, and is offered to bind it.
+    """
+    challenge = proofs.enter(journey, new_account.PURPOSE, "code", form.code.data or "", address_proven)
     if challenge is None:
-        db.session.refresh(journey)
-        if address_proven(journey):
-            return
-        raise Refused(_("Send a new code first"))
-    try:
-        codes.spend(challenge, form.code.data or "")
-    except codes.AlreadySpent:
-        # A double click: the other request proved the address and this one follows it.
-        db.session.refresh(journey)
         return
-    except codes.CodeRefused as reason:
-        journeys.note(journey, "code", "refused", why=type(reason).__name__)
-        # Only a wrong code can be typed again here; after the others the page has no field for it.
-        field = "code" if isinstance(reason, codes.WrongCode) else None
-        raise Refused(wording.refused(reason), field) from None
+    journey.billing_account_id = challenge.about.get("billing_account")
     journeys.prove(journey, challenge.address)
     journeys.note(journey, "code", "proven")
-    _hold_name(journey)
+    new_account.hold_name(journey)
 
 
-def choose_username(journey: Journey, form: UsernameForm) -> None:
-    """Another name, because the first was taken when the address was proven."""
-    _count_try(journey)
-    journeys.answer(journey, username=form.username.data)
-    if not _hold_name(journey):
-        raise Refused(_("“%(name)s” is taken. Choose another username", name=form.username.data), "username")
-
-
-def _count_try(journey: Journey) -> None:
-    """Whether a name is taken is told to who has proven an address, and not without end."""
-    try:
-        hit(USERNAME_TRIES, "username", journey.reference)
-    except LimitReached as limit:
-        raise Refused(try_again_at(limit.until), "username") from None
-
-
-def _hold_name(journey: Journey) -> bool:
-    """Hold the wanted name. Where it is taken the step *username* becomes needed."""
-    assert journey.verified_email is not None
-    if name_held(journey):
-        return True
-    site, name = journey.answers["site"], journey.answers["username"]
-    try:
-        usernames.reserve(
-            site, name, journey.reference, journey.expires_at, addresses.key_of(journey.verified_email)
-        )
-    except usernames.UsernameTaken:
-        journey.reserved_username = None
-        journeys.note(journey, "username", "taken")
-        return False
-    journey.reserved_username = _wanted_name(journey)
-    return True
+def answer_offer(journey: Journey, form: OfferForm) -> None:
+    """Bind the purchase to the Billing Center account the address has, or register a console account all the same."""
+    journeys.answer(journey, offer=form.offer.data)
+    journeys.note(journey, "offer", form.offer.data)
+    if form.offer.data == "bind":
+        account = journey.billing_account
+        assert account is not None
+        leads.bind_account(journey, account)
+        leads.switch(journey)
 
 
 def register(journey: Journey, form: CompanyForm) -> None:
-    """Make the console account; the journey's password hash moves into it."""
+    """Make the console account."""
     journeys.answer(journey, **{name: form[name].data or "" for name in ("company_name", *ABOUT_COMPANY)})
-    assert journey.password_hash is not None
-    assert journey.verified_email is not None
-    person = directory.Person(
-        site_id=journey.answers["site"],
-        username=journey.answers["username"],
-        email=journey.verified_email,
-        password_hash=journey.password_hash,
-        locale=journey.locale,
-        phone=journey.answers.get("phone") or None,
-        company_name=journey.answers["company_name"],
-        **{name: journey.answers[name] or None for name in ABOUT_COMPANY},
-    )
     try:
-        account = directory.create_console_account(person, origin=journey.reference)
-    except directory.AccountExists:
-        db.session.refresh(journey)
-        if is_registered(journey):
-            return
-        raise Refused(
-            _(
-                "This address or username got an account on this site meanwhile. Sign in, or go back and change them"
-            )
-        ) from None
-    usernames.keep(person.username, journey.reference, f"console:{account.id}")
+        account = new_account.make(
+            journey,
+            journey.reference,
+            **{name: journey.answers[name] or None for name in ("company_name", *ABOUT_COMPANY)},
+        )
+    except new_account.MadeMeanwhile:
+        return
     if journey.arrival_id:
         arrivals.forget_contact(journey.arrival_id)
     journey.console_account = account
-    journey.password_hash = None
     journeys.note(journey, "company", "registered")
-    outbox.enqueue("mail", show.account_created(journey, account), key=f"account-created:{account.id}")
 
 
 def choose_method(journey: Journey, form: ActivationForm) -> None:
@@ -290,6 +210,7 @@ def activate(journey: Journey) -> None:
 
 FLOW: Flow[Journey] = Flow(
     "no_billing_account",
+    page=FlowPage(show.line_of),
     stages=(
         _l("Basic information"),
         _l("Company information"),
@@ -314,7 +235,21 @@ FLOW: Flow[Journey] = Flow(
                 lambda _journey: CodeForm(),
                 enter_code,
                 show.code,
-                actions={"resend": send_again},
+                actions={"resend": Action(send_again)},
+            ),
+        ),
+        Step(
+            "offer",
+            1,
+            is_done=lambda journey: "offer" in journey.answers,
+            is_needed=is_offered,
+            can_reopen=is_offered,
+            page=Page(
+                "flows/offer.html",
+                _l("You have a Billing Center account"),
+                lambda _journey: OfferForm(),
+                answer_offer,
+                show.offer,
             ),
         ),
         Step(
@@ -326,7 +261,7 @@ FLOW: Flow[Journey] = Flow(
                 "flows/username.html",
                 _l("Choose another username"),
                 show.username_form,
-                choose_username,
+                new_account.choose_username,
                 show.username,
             ),
         ),

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
+from wizard.flows.line import Line
 from wizard.flows.models import Journey
 from wizard.forms import Button, Form
 
@@ -16,15 +17,32 @@ def _nothing(_journey: Journey, _form: Form) -> dict[str, Any]:
     return {}
 
 
+def _nothing_around(_journey: Journey) -> dict[str, Any]:
+    return {}
+
+
 def _refuse(_journey: Journey, _form: Form) -> None:
     """A page that only shows something has nothing to submit."""
+
+
+@dataclass(frozen=True)
+class Action:
+    """Another button of a page: its verb, and the form it sends (a lone button where it needs no answers).
+
+    It leads back to its page. ``is_of_page``: the form is the page's own, and shows what was wrong in it.
+    """
+
+    verb: Callable[[Journey, Any], None]
+    form: Callable[[Journey], Form] = _button
+    is_of_page: bool = False
 
 
 @dataclass(frozen=True)
 class Page:
     """``form`` makes the step's form, filled with the answers so far; ``submit`` is one verb that raises
     :class:`wizard.flows.refusals.Refused`; ``context`` is what the template names besides the common things.
-    ``actions`` are lone buttons of the page (name in the address → verb).
+    ``actions`` are the other buttons of the page (name in the address → action). ``keeps`` are the parts of the
+    address that stay while somebody goes into a sub-flow of the page and comes back.
     """
 
     template: str
@@ -32,4 +50,13 @@ class Page:
     form: Callable[[Journey], Form] = _button
     submit: Callable[[Journey, Any], None] = _refuse
     context: Callable[[Journey, Any], dict[str, Any]] = _nothing
-    actions: dict[str, Callable[[Journey], None]] = field(default_factory=dict)
+    actions: dict[str, Action] = field(default_factory=dict)
+    keeps: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class FlowPage:
+    """What all pages of a flow show: ``line`` draws it for a journey on a step, ``around`` is what else is there."""
+
+    line: Callable[[Journey, str], Line]
+    around: Callable[[Journey], dict[str, Any]] = _nothing_around

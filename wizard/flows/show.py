@@ -19,7 +19,7 @@ from wizard.billing.wording import cloud_account_kind, cloud_account_name
 from wizard.brand import SiteConfig
 from wizard.extensions import SAFE_METHODS
 from wizard.flows import line
-from wizard.flows.forms import ActivationForm, BasicForm, CompanyForm, UsernameForm
+from wizard.flows.forms import ActivationForm, BasicForm, CompanyForm, OfferForm, UsernameForm
 from wizard.flows.models import Journey
 from wizard.forms import Form, offers
 from wizard.i18n import LANGUAGES
@@ -34,6 +34,10 @@ from wizard.verification.wording import of_page
 
 SLOW = timedelta(minutes=5)
 """After this long a page that waits for a site says that it takes longer than usual."""
+
+
+def line_of(journey: Journey, step: str) -> line.Line:
+    return line.of_registration(journey, step, brought=brought(step))
 
 
 def purchase(bought: Journey | Arrival) -> str | None:
@@ -75,7 +79,7 @@ def basic(journey: Journey, form: BasicForm) -> dict[str, Any]:
         "keeps_password": form.keeps_password,
         "suggested": suggested(journey, form),
         # Somebody who came with a purchase has nothing to begin again with.
-        "again_url": url_for("flows.register_again")
+        "again_url": url_for("doors.register_again")
         if journey.is_written and not journey.arrival_id
         else None,
     }
@@ -90,20 +94,34 @@ def code(journey: Journey, _form: CodeForm) -> dict[str, Any]:
     }
 
 
-def about_mail(journey: Journey, site_id: str) -> dict[str, Any]:
-    """What a code's mail says besides the code, in the journey's language."""
-    site = sites.get(site_id)
-    paid_by = None
-    if journey.subscription is not None:
-        account = journey.subscription.cloud_account
-        kind, digits = cloud_account_kind(account), account.account_id[-4:]
-        paid_by = _("%(account)s ending %(digits)s", account=kind, digits=digits)
+def offer(journey: Journey, _form: OfferForm) -> dict[str, Any]:
+    assert journey.billing_account is not None
+    assert journey.subscription is not None
+    return {
+        "username": journey.billing_account.username,
+        "account": cloud_account_name(journey.subscription.cloud_account),
+    }
+
+
+def paid_by(journey: Journey) -> str | None:
+    """What pays, for a mail that may reach somebody else: the last digits of its number and no more."""
+    if journey.subscription is None:
+        return None
+    account = journey.subscription.cloud_account
+    kind, digits = cloud_account_kind(account), account.account_id[-4:]
+    return _("%(account)s ending %(digits)s", account=kind, digits=digits)
+
+
+def about_mail(journey: Journey, billing_account_id: int | None) -> dict[str, Any]:
+    """What a code's mail says besides the code, in the journey's language; and whose address it is as well."""
+    site = sites.get(journey.answers["site"])
     label = site.label.in_(journey.locale)
     return {
-        "site_id": site_id,
+        "site_id": site.id,
+        "billing_account": billing_account_id,
         "site": label,
         "what_for": _("A new console account on %(site)s", site=label),
-        "paid_by": paid_by,
+        "paid_by": paid_by(journey),
         "reference": journey.reference,
         "sign_in_url": _sign_in_url(site),
         "forgot_url": f"{current_app.config['PUBLIC_URL']}/forgot-password?site={site.id}",

@@ -1,9 +1,9 @@
-"""The wizard's pages. A view loads the journey, guards the step, checks the form, calls one verb, redirects."""
+"""A journey's pages. A view loads the journey, guards the step, checks the form, calls one verb, redirects."""
 
 from collections.abc import Callable
 from typing import Any
 
-from flask import Blueprint, abort, redirect, render_template, request, session, url_for
+from flask import Blueprint, abort, flash, g, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 from flask_babel import gettext as _
 from sqlalchemy.exc import IntegrityError
@@ -11,127 +11,20 @@ from sqlalchemy.orm.exc import StaleDataError
 
 from wizard import metrics
 from wizard.accounts import identity, sessions
-from wizard.billing.wording import cloud_account_kind, cloud_account_name
 from wizard.extensions import SAFE_METHODS, db
 from wizard.flows import arrival as leads
-from wizard.flows import journeys, line, show
+from wizard.flows import existing_account, journeys, no_billing_account, show, show_binding
 from wizard.flows.engine import Step, Walk
-from wizard.flows.forms import ChoiceForm
 from wizard.flows.models import Journey
-from wizard.flows.no_billing_account import FLOW
-from wizard.flows.pages import Page
+from wizard.flows.pages import Action, FlowPage, Page
 from wizard.flows.refusals import Refused
 from wizard.forms import Button, Form
 from wizard.limits import limited
-from wizard.marketplaces import protocol as marketplaces
-from wizard.marketplaces.models import Arrival
-from wizard.sites import choices
 from wizard.transactions import genuine, release
 
 bp = Blueprint("flows", __name__)
 
-FLOWS = {FLOW.key: FLOW}
-
-
-@bp.get("/")
-def home() -> str:
-    """The front door, which knows what this browser has begun."""
-    waiting, begun, bought = leads.waiting_here(), None, None
-    if isinstance(waiting, Journey):
-        begun = url_for(".resume", reference=waiting.reference)
-    elif waiting:
-        bought = url_for(".arrive", arrival_id=waiting.id)
-    return render_template(
-        "home.html",
-        begun_url=begun,
-        bought_url=bought,
-        purchase_name=show.purchase(waiting) if waiting else None,
-        clouds=choices.clouds(),
-    )
-
-
-# Arrival ----------------------------------------------------------------------------------------------------
-
-
-@bp.route("/arrive/<arrival_id>", methods=["GET", "POST"])
-@limited("start")
-def arrive(arrival_id: str) -> ResponseReturnValue:
-    """Where a landing leads: onwards, or the question whether there is a Billing Center account."""
-    lead = leads.lead_of(arrival_id, identity.console_account_id)
-    if lead.problem:
-        return _problem(lead.problem, lead.arrival)
-    if lead.journey or lead.older:
-        genuine(False)  # Somebody led on has sent nothing that counts.
-    if lead.journey:
-        return _to_current(lead.journey, arrival=arrival_id if lead.to_confirm else None)
-    if lead.older:
-        return redirect(url_for(".arrive", arrival_id=lead.older.id), 303)
-    assert lead.arrival is not None
-    form = ChoiceForm()
-    if form.validate_on_submit():
-        if form.has_account.data == "yes":
-            return redirect(url_for(".bind", arrival=arrival_id), 303)
-        try:
-            return _to_current(leads.begin(lead.arrival, FLOW.key, identity.console_account_id))
-        except journeys.NotYours:
-            abort(404, "journey")
-        except (StaleDataError, IntegrityError):
-            # A second click gave the purchase to the journey first: look again where it leads now.
-            db.session.rollback()
-            sessions.forget_cookies()
-            return redirect(url_for(".arrive", arrival_id=arrival_id), 303)
-    return _choice(lead.arrival, form)
-
-
-def _choice(arrival: Arrival, form: ChoiceForm) -> ResponseReturnValue:
-    account = arrival.subscription.cloud_account
-    page = render_template(
-        "arrivals/choice.html",
-        form=form,
-        clouds=choices.clouds(),
-        cloud=marketplaces.of_account(account).words.cloud,
-        account_kind=cloud_account_kind(account),
-        account_number=account.account_id,
-        line=line.of_purchase(account),
-        line_title=_("What exists now"),
-        action_url=url_for(".arrive", arrival_id=arrival.id),
-    )
-    return page, _status(form)
-
-
-@bp.get("/bind")
-def bind() -> str:
-    """Binding an existing Billing Center account; until it is open here, how to get it done."""
-    arrival, journey = show.arrival_here(), journeys.mine(request.args.get("reference", ""))
-    subscription = arrival.subscription if arrival else journey.subscription if journey else None
-    return render_template(
-        "flows/existing.html",
-        back_url=url_for(".arrive", arrival_id=arrival.id) if arrival else url_for(".home"),
-        account=cloud_account_name(subscription.cloud_account) if subscription else None,
-        reference=journey.reference if journey else None,
-    )
-
-
-# Journeys ---------------------------------------------------------------------------------------------------
-
-
-@bp.route("/register", methods=["GET", "POST"])
-@limited("start")
-def register() -> ResponseReturnValue:
-    """The front door without a marketplace: goes on where this browser stopped, or begins."""
-    journey = journeys.latest_here()
-    if journey is not None and not journeys.is_over(journey) and journey.finished_at is None:
-        genuine(False)
-        return _to_current(journey)
-    return _show(journeys.fresh(FLOW.key), FLOW.step("basic"))
-
-
-@bp.post("/register/again")
-def register_again() -> ResponseReturnValue:
-    """This browser lets go of the journey it is on, and begins a new one."""
-    if Button().validate_on_submit() and (reference := session.pop("journey", None)):
-        sessions.stop("journey", reference)
-    return redirect(url_for(".register"), 303)
+FLOWS = {flow.key: flow for flow in (no_billing_account.FLOW, existing_account.FLOW)}
 
 
 @bp.route("/journeys/<reference>/<key>", methods=["GET", "POST"])
@@ -143,7 +36,7 @@ def step(reference: str, key: str) -> ResponseReturnValue:
     if elsewhere := walk.guard(key):
         genuine(False)
         return _to(journey, elsewhere)
-    return _show(journey, walk.flow.step(key))
+    return show_step(journey, walk.flow.step(key))
 
 
 @bp.route("/journeys/<reference>/<key>/<name>", methods=["GET", "POST"])
@@ -161,38 +54,62 @@ def action(reference: str, key: str, name: str) -> ResponseReturnValue:
         abort(404)
     if request.method in SAFE_METHODS:
         return _to(journey, step)
-    button, problem = Button(), None
-    if button.validate_on_submit():
-        try:
-            journey = _act(journey, step, page.actions[name])
-        except Refused as refusal:
-            problem = refusal.message
-    else:
-        problem = button.form_errors[0]
-    if problem:
-        return _render(journey, step, page.form(journey), problem=problem), 422
-    return _to_current(journey)
+    return _submit(journey, step, page.actions[name])
+
+
+@bp.route("/journeys/<reference>/site", methods=["GET", "POST"])
+@limited("code")
+def site(reference: str) -> ResponseReturnValue:
+    """The chooser at the top right: where workspaces made on this journey will live. It leads back to its page."""
+    journey = _mine(reference)
+    back = request.args.get("back", "")
+    if not back.startswith(f"/journeys/{reference}/"):
+        back = url_for(".resume", reference=reference)
+    form = show_binding.site_form(journey)
+    if form.validate_on_submit():
+        journeys.answer(journey, site=form.site.data)
+        journeys.note(journey, "site", "chosen", site=form.site.data)
+    elif form.site.errors:
+        flash(form.site.errors[0])
+    return redirect(back, 303)
+
+
+@bp.route("/journeys/<reference>/other", methods=["GET", "POST"])
+@limited("code")
+def other(reference: str) -> ResponseReturnValue:
+    """From registering to binding a Billing Center account, or back: somebody has one after all, or has none."""
+    journey = _mine(reference)
+    if Button().validate_on_submit() and leads.can_switch(journey):
+        leads.switch(journey)
+    return to_current(journey)
 
 
 @bp.get("/journeys/<reference>")
 def resume(reference: str) -> ResponseReturnValue:
     """Wherever this journey stands."""
-    return _to_current(_mine(reference))
+    return to_current(_mine(reference))
 
 
-def _show(journey: Journey, step: Step[Journey]) -> ResponseReturnValue:
+def show_step(journey: Journey, step: Step[Journey]) -> ResponseReturnValue:
     """Show a step's page, or act on what was sent and lead on to the next."""
     page: Page = step.page
-    form = page.form(journey)
+    if request.method in SAFE_METHODS:
+        return _render(journey, step, page.form(journey))
+    return _submit(journey, step, Action(page.submit, page.form, is_of_page=True))
+
+
+def _submit(journey: Journey, step: Step[Journey], action: Action) -> ResponseReturnValue:
+    """Act on what was sent, and lead on; or show the page with what was wrong."""
+    form = action.form(journey)
     if not form.validate_on_submit():
-        return _render(journey, step, form), _status(form)
+        return _refuse(journey, step, action, form)
     if form.slow:
         release()
         fine = form.ahead()
         if journey.is_written:
             db.session.add(journey)  # As it was read: its version tells if another tab changes it meanwhile.
         if not fine:
-            return _render(journey, step, form), _status(form)
+            return _refuse(journey, step, action, form)
     try:
         if not journey.is_written:
             try:
@@ -201,15 +118,26 @@ def _show(journey: Journey, step: Step[Journey]) -> ResponseReturnValue:
                 abort(404, "journey")
             if journey.answers:
                 # A double click or a second tab began this very journey a moment ago.
-                return _to_current(journey)
-        journey = _act(journey, step, lambda now: page.submit(now, form))
+                return to_current(journey)
+        journey = _act(journey, step, lambda now: action.verb(now, form))
     except Refused as refusal:
         # The form anew: what the journey offers may have changed with the refusal.
-        form = page.form(journey)
+        form = action.form(journey)
         form.validate()
         _put(refusal, form)
+        return _refuse(journey, step, action, form)
+    walk = Walk(FLOWS[journey.flow], journey)
+    if step.key not in {known.key for known in walk.flow.all_steps()}:
+        return to_current(journey)  # It goes on in the other flow.
+    stays = action.verb is not step.page.submit and walk.guard(step.key) is None
+    return _to(journey, step if stays else walk.after(step.key))
+
+
+def _refuse(journey: Journey, step: Step[Journey], action: Action, form: Form) -> ResponseReturnValue:
+    """The page again: its own form with what was typed, or a lone button's problem above it."""
+    if action.is_of_page:
         return _render(journey, step, form), 422
-    return _to_current(journey)
+    return _render(journey, step, step.page.form(journey), problem=form.form_errors[0]), 422
 
 
 def _act(journey: Journey, step: Step[Journey], verb: Callable[[Journey], None]) -> Journey:
@@ -252,12 +180,13 @@ def _put(refusal: Refused, form: Form) -> None:
 def _render(journey: Journey, step: Step[Journey], form: Form, **more: Any) -> str:
     page: Page = step.page
     walk = Walk(FLOWS[journey.flow], journey)
+    around: FlowPage = walk.flow.page
     back = walk.back(step.key) if journey.is_written else None
     values = {
         "form": form,
         "resend_form": form,
         "progress": walk.progress(step.key),
-        "line": line.of_journey(journey, step.key, brought=show.brought(step.key)),
+        "line": around.line(journey, step.key),
         "line_title": _("What exists now"),
         "purchase": show.purchase(journey),
         "reference": journey.reference,
@@ -265,9 +194,11 @@ def _render(journey: Journey, step: Step[Journey], form: Form, **more: Any) -> s
         if journey.console_account and journey.finished_at is None
         else None,
         "back_url": _url(journey, back) if back else None,
+        "switch_url": url_for(".other", reference=journey.reference) if leads.can_switch(journey) else None,
         "action_url": request.full_path.rstrip("?")
         if request.endpoint == "flows.step"
         else _url(journey, step),
+        **around.around(journey),
         **page.context(journey, form),
         **more,
     }
@@ -283,17 +214,20 @@ def _mine(reference: str) -> Journey:
         abort(404, "journey")
     if journeys.is_over(journey):
         abort(410, "journey")
+    if leads.is_lost(journey):
+        abort(409, "taken")
     return journey
 
 
 def _walk(journey: Journey, key: str) -> Walk[Journey]:
     flow = FLOWS[journey.flow]
-    if key not in {step.key for step in flow.steps}:
+    if key not in {step.key for step in flow.all_steps()}:
         abort(404)
     return Walk(flow, journey)
 
 
-def _to_current(journey: Journey, arrival: str | None = None) -> ResponseReturnValue:
+def to_current(journey: Journey, arrival: str | None = None) -> ResponseReturnValue:
+    """On to the step where a journey stands; ``arrival`` is a purchase to be confirmed there."""
     return _to(journey, Walk(FLOWS[journey.flow], journey).current, arrival=arrival)
 
 
@@ -303,23 +237,6 @@ def _to(journey: Journey, step: Step[Journey], arrival: str | None = None) -> Re
 
 def _url(journey: Journey, step: Step[Journey], arrival: str | None = None) -> str:
     if not journey.is_written:
-        return url_for(".register")
-    return url_for(".step", reference=journey.reference, key=step.key, arrival=arrival)
-
-
-def _status(form: Form) -> int:
-    return 422 if form.errors or form.form_errors else 200
-
-
-def _problem(kind: str, arrival: Arrival | None) -> ResponseReturnValue:
-    status = {"elsewhere": 404, "gone": 410}.get(kind, 200)
-    everywhere = marketplaces.all_marketplaces()
-    # Of an arrival that is not this browser's nothing is told, so the first marketplace has to do.
-    first = next(iter([*marketplaces.listed(), *everywhere.values()]))
-    page = render_template(
-        "arrivals/problem.html",
-        kind=kind,
-        marketplace=everywhere[arrival.marketplace] if arrival else first,
-        sign_in_url=url_for("console.sign_in"),
-    )
-    return page, status
+        return url_for("doors.register")
+    kept = {name: request.args[name] for name in step.page.keeps if request.args.get(name)}
+    return url_for(".step", reference=journey.reference, key=step.key, arrival=arrival, **kept)

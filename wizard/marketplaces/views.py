@@ -53,7 +53,7 @@ def landing(marketplace: str) -> ResponseReturnValue:
     genuine()
     arrival = arrivals.land(here.name, token, subscription, contact)
     metrics.LANDINGS.labels(here.name, "landed").inc()
-    return redirect(url_for("flows.arrive", arrival_id=arrival.id), 303)
+    return redirect(url_for("doors.arrive", arrival_id=arrival.id), 303)
 
 
 def _find(name: str) -> Marketplace:

@@ -28,6 +28,8 @@ LIFE = timedelta(minutes=10)
 TRIES = 5
 BETWEEN_MAILS = timedelta(seconds=60)
 CODE_MESSAGE = "code"
+NOBODY = ""
+"""The address of a challenge for a name that nobody has."""
 
 
 class CodeRefused(Exception):
@@ -69,16 +71,22 @@ def begin(
     locale: str,
     about: dict[str, Any],
     decoy_message: str | None = None,
+    asked_as: str = "",
     instead_of: Challenge | None = None,
 ) -> Challenge:
     """Open a challenge and mail its code; the one this owner had open for the purpose (``instead_of``) ends.
 
     ``about`` is what the mail says besides the code (JSON). With ``decoy_message`` everything happens
     the same way, but that message goes out in place of the code and nothing typed will match.
+
+    ``asked_as`` is for somebody who named an account and must not learn its address: what they named, as they
+    may be told about it. The limit that is told counts by it, and the address's own stops mails without a word,
+    so that no limit tells which address belongs to which name. With it and the address :data:`NOBODY` everything
+    happens the same way and no mail goes out.
     Raises :class:`wizard.limits.LimitReached` when the address had its mails for the hour or the day, and
     ``IntegrityError`` when a parallel request opened a challenge first.
     """
-    limits.hit(limits.ADDRESS_MAILS, "mail", _blind(address))
+    mails = _count_mail(address, asked_as)
     now = clock.now()
     if instead_of is not None:
         change(
@@ -91,7 +99,8 @@ def begin(
         purpose=purpose,
         bound_to=bound_to,
         address=address,
-        decoy=decoy_message is not None,
+        asked_as=asked_as,
+        decoy=decoy_message is not None or address == NOBODY,
         locale=locale,
         message=decoy_message or CODE_MESSAGE,
         about=about,
@@ -103,8 +112,17 @@ def begin(
     )
     db.session.add(challenge)
     db.session.flush()
-    _mail(challenge)
+    _mail(challenge, mails)
     return challenge
+
+
+def _count_mail(address: str, asked_as: str) -> bool:
+    """Count a mail to an address. False: none goes out, and nobody is told. Raises ``LimitReached``."""
+    blind = _blind(address if address != NOBODY else f"nobody: {asked_as}")
+    if not asked_as:
+        return limits.hit(limits.ADDRESS_MAILS, "mail", blind)
+    allowed = limits.hit(limits.ADDRESS_MAILS, "mail", _blind(f"asked: {asked_as}"), also=("mail", blind))
+    return allowed and address != NOBODY
 
 
 def send(
@@ -114,20 +132,25 @@ def send(
     locale: str,
     about: dict[str, Any],
     decoy_message: str | None = None,
+    asked_as: str = "",
 ) -> None:
     """Have a code on its way to an address: the open challenge's, if it is for the same, else a new one's.
 
-    Nothing is mailed twice within a minute; ``about["site_id"]`` and the address say what is the same. Otherwise
-    like :func:`begin`, and raises what it raises.
+    Nothing is mailed twice within a minute; ``about["site_id"]``, the address and what was asked for say what is
+    the same. Otherwise like :func:`begin`, and raises what it raises.
     """
     challenge = live(purpose, bound_to)
-    wanted = (address, about.get("site_id"))
-    if challenge and not is_dead(challenge) and wanted == (challenge.address, challenge.about.get("site_id")):
+    wanted = (address, asked_as, about.get("site_id"))
+    if (
+        challenge
+        and not is_dead(challenge)
+        and wanted == (challenge.address, challenge.asked_as, challenge.about.get("site_id"))
+    ):
         if not wait_of(challenge):
             with suppress(TooSoon):  # A parallel request has just sent it.
                 resend(challenge)
         return
-    begin(purpose, address, bound_to, locale, about, decoy_message, instead_of=challenge)
+    begin(purpose, address, bound_to, locale, about, decoy_message, asked_as, instead_of=challenge)
 
 
 def resend(challenge: Challenge) -> None:
@@ -154,9 +177,9 @@ def resend(challenge: Challenge) -> None:
         )
         if not renewed:
             raise TooSoon(int(BETWEEN_MAILS.total_seconds()))
-        limits.hit(limits.ADDRESS_MAILS, "mail", _blind(challenge.address))
+        mails = _count_mail(challenge.address, challenge.asked_as)
     db.session.refresh(challenge)
-    _mail(challenge)
+    _mail(challenge, mails)
 
 
 def spend(challenge: Challenge, typed: str) -> None:
@@ -198,8 +221,8 @@ def _why_refused(challenge: Challenge) -> CodeRefused:
     return WrongCode(TRIES - challenge.attempts)
 
 
-def proved(purpose: str, bound_to: str, typed: str) -> bool:
-    """Whether this is the code that was accepted: the second submit of a double click shows it once more.
+def proved(purpose: str, bound_to: str, typed: str) -> Challenge | None:
+    """The challenge this code was accepted for: the second submit of a double click shows it once more.
 
     Wrong ones count like before; after five no code is the right one.
     """
@@ -210,15 +233,15 @@ def proved(purpose: str, bound_to: str, typed: str) -> bool:
         .limit(1)
     )
     if spent is None or is_dead(spent):
-        return False
+        return None
     if hmac.compare_digest(normalise(typed), code_of(spent)):
-        return True
+        return spent
     change(
         sa.update(Challenge)
         .where(Challenge.id == spent.id, Challenge.attempts < TRIES)
         .values(attempts=Challenge.attempts + 1)
     )
-    return False
+    return None
 
 
 def outdate(purpose: str, owners: sa.Select[str]) -> None:
@@ -271,6 +294,8 @@ def deliver(payload: dict[str, Any], entry_id: int) -> None:
     release()
     if challenge is None or challenge.closed_at or challenge.generation != payload["generation"]:
         raise outbox.NoLongerNeeded("a newer code was sent, or none is needed")
+    if not payload.get("mails", True):
+        raise outbox.NoLongerNeeded("nobody is to be written to")
     if is_expired(challenge):
         raise outbox.NoLongerNeeded("the code had expired before it could be sent")
     context = dict(challenge.about)
@@ -280,12 +305,13 @@ def deliver(payload: dict[str, Any], entry_id: int) -> None:
     mail.deliver(challenge.address, challenge.message, challenge.locale, context, entry_id)
 
 
-def _mail(challenge: Challenge) -> None:
+def _mail(challenge: Challenge, really: bool) -> None:
+    """Ask for the mail. One that is not to go out leaves the same trace here, and ends in the outbox."""
     generation = challenge.generation
     metrics.CODES.labels(challenge.purpose, "sent").inc()
     outbox.enqueue(
         "verification.mail",
-        {"challenge": challenge.id, "generation": generation},
+        {"challenge": challenge.id, "generation": generation, "mails": really},
         key=f"verification:{challenge.id}:{generation}",
     )
 

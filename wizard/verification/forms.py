@@ -9,7 +9,7 @@ from wizard.forms import AtMost, Form
 from wizard.verification import codes
 
 
-class CodeForm(Form):
+class CodeMixin:
     code = StringField(
         _l("Verification code"),
         validators=[AtMost(40)],
@@ -19,3 +19,7 @@ class CodeForm(Form):
     def validate_code(self, field: Field) -> None:
         if len(codes.normalise(field.data or "")) != codes.DIGITS:
             raise StopValidation(_("Enter the 6 digits from the email"))
+
+
+class CodeForm(CodeMixin, Form):
+    """A page that asks for nothing else."""

@@ -14,7 +14,8 @@ class Challenge(Base):
 
     It is bound to a purpose, an address and an owner (``bound_to``, a journey for instance), owns one
     counter of wrong tries, and keeps nothing secret: its code is derived from ``id`` and ``generation``.
-    A ``decoy`` looks and counts like any other and matches no code.
+    A ``decoy`` looks and counts like any other and matches no code. ``asked_as`` is what was named by somebody
+    who must not learn the address.
     """
 
     __tablename__ = "challenges"
@@ -33,6 +34,7 @@ class Challenge(Base):
     purpose: Mapped[str]
     bound_to: Mapped[str]
     address: Mapped[str]
+    asked_as: Mapped[str] = mapped_column(default="", server_default="")
     decoy: Mapped[bool]
     locale: Mapped[str]
     message: Mapped[str]

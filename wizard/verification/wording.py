@@ -47,3 +47,9 @@ def wait_for(seconds: int) -> str:
 def too_many_mails(until: datetime) -> str:
     when = time_to_come(until)
     return _("This address has had all the codes we send in a while. Try again at %(time)s", time=when)
+
+
+def too_many_asked(until: datetime) -> str:
+    """For somebody who named an account and must not learn its address."""
+    when = time_to_come(until)
+    return _("This username has had all the codes we send in a while. Try again at %(time)s", time=when)

@@ -1,0 +1,229 @@
+"""*Create workspace*, at the site chosen at the top, and bound from the start.
+
+With a console account there: its address is proven, and its owner is the workspace's. Without one: the account
+is made too. Either way back to the list, where the new one says *Bound*.
+"""
+
+import secrets
+
+from flask_babel import get_locale
+from flask_babel import gettext as _
+from flask_babel import lazy_gettext as _l
+
+from wizard.accounts import addresses, directory
+from wizard.accounts.models import ConsoleAccount
+from wizard.billing import workspaces
+from wizard.billing.subscriptions import SubscriptionTaken
+from wizard.flows import journeys, new_account, proofs, show
+from wizard.flows import show_binding as shown
+from wizard.flows.engine import Flow, Step, never
+from wizard.flows.forms import CreateAccountForm, CreateForm, UsernameForm
+from wizard.flows.models import Journey
+from wizard.flows.new_account import address_proven, name_held
+from wizard.flows.pages import Action, Page
+from wizard.flows.refusals import Refused
+from wizard.i18n import language_of
+from wizard.sites import directory as sites
+from wizard.verification import codes
+
+DRAFT = ("workspace_name", "language", "email", "username", "phone", "registers")
+"""Answers about the workspace that is being created; the next one begins without them."""
+
+
+# Facts ------------------------------------------------------------------------------------------------------
+
+
+def wants_other_name(journey: Journey) -> bool:
+    """The address of the new console account is proven, and its name was taken."""
+    return bool(journey.answers.get("registers")) and address_proven(journey) and not name_held(journey)
+
+
+# Verbs ------------------------------------------------------------------------------------------------------
+
+
+def send_owner_code(journey: Journey, form: CreateForm) -> None:
+    """*Send code* to somebody who has a console account. Whether they have is told by mail only."""
+    _keep(journey, form)
+    known = new_account.known(journey)
+    proofs.send(
+        journey,
+        shown.CREATE,
+        journey.answers["email"],
+        "email",
+        about=shown.about_owner_code(journey),
+        decoy_message=None if known.at_site else "wrong_site",
+    )
+
+
+def create(journey: Journey, form: CreateForm) -> None:
+    """Spend the code; the workspace is the proven address's."""
+    _keep(journey, form)
+    spent = None
+    if not address_proven(journey):
+        spent = _enter(journey, shown.CREATE, form)
+        if spent is None:
+            return
+    assert journey.verified_email is not None
+    owner = directory.console_account_of(journey.answers["site"], journey.verified_email)
+    if owner is None:
+        site = sites.get(journey.answers["site"]).label
+        raise Refused(
+            _("This address has no console account on %(site)s. Choose its site at the top of this page", site=site),
+            "email",
+        )
+    _order(journey, owner, f"{journey.reference}:{spent.id if spent else secrets.token_hex(8)}")
+
+
+def send_account_code(journey: Journey, form: CreateAccountForm) -> None:
+    """*Send code* to somebody who registers. Whether the address is known is told by mail only."""
+    _keep(journey, form)
+    new_account.send_code(journey, new_account.known(journey))
+
+
+def register_and_create(journey: Journey, form: CreateAccountForm) -> None:
+    """Spend the code, hold the name, make the account and its workspace; a taken name is asked for again."""
+    _keep(journey, form, registers=True)
+    spent = None
+    if not address_proven(journey):
+        spent = _enter(journey, new_account.PURPOSE, form)
+        if spent is None:
+            return
+    elif new_account.known(journey).at_site:
+        # The address is proven, so its owner may be told.
+        raise Refused(
+            _("This address has a console account on this site already. Choose “I have a console account”"),
+            "email",
+        )
+    else:
+        new_account.count_try(journey)
+    if new_account.hold_name(journey):
+        _register(journey, spent.id if spent else secrets.token_hex(8))
+
+
+def choose_username(journey: Journey, form: UsernameForm) -> None:
+    """Another name, because the first was taken; then all is there."""
+    new_account.choose_username(journey, form)
+    _register(journey, secrets.token_hex(8))
+
+
+def _keep(journey: Journey, form: CreateForm, registers: bool = False) -> None:
+    """Keep what was typed, without the secrets."""
+    named = ("site", "workspace_name", "language", "username", "email", "phone")
+    typed = {name: form[name].data or "" for name in named if name in form}
+    journeys.answer(journey, **typed, registers=registers)
+    journey.locale = language_of(str(get_locale()))
+    if isinstance(form, CreateAccountForm) and form.new_hash:
+        journey.password_hash = form.new_hash
+
+
+def _enter(journey: Journey, purpose: str, form: CreateForm) -> codes.Challenge | None:
+    """Spend the code. None for the second click of one that has made its workspace."""
+    typed = form.code.data or ""
+    challenge = codes.live(purpose, journey.reference)
+    if challenge is None:
+        made = codes.proved(purpose, journey.reference, typed)
+        if made and workspaces.is_made_by(f"{journey.reference}:{made.id}", journey.answers["workspace_name"]):
+            _forget_draft(journey)
+            return None
+    elif addresses.key_of(challenge.address) != addresses.key_of(journey.answers["email"]):
+        raise Refused(_("Send a code to this address first"), "email")
+    spent = proofs.enter(journey, purpose, "create", typed, address_proven)
+    if spent is not None:
+        journey.verified_email = spent.address
+        journeys.note(journey, "create", "proven")
+    return spent
+
+
+def _register(journey: Journey, token: str) -> None:
+    payer = journey.billing_account
+    assert payer is not None
+    origin = f"{journey.reference}:{token}"
+    try:
+        owner = new_account.make(journey, origin, payer.company_name)
+    except new_account.MadeMeanwhile:
+        return
+    journeys.note(journey, "create", "registered")
+    _order(journey, owner, origin)
+
+
+def _order(journey: Journey, owner: ConsoleAccount, origin: str) -> None:
+    assert journey.billing_account is not None
+    assert journey.subscription is not None
+    answers = journey.answers
+    wanted = workspaces.Order(owner.site_id, answers["workspace_name"], answers["language"])
+    cloud = shown.cloud_words(journey).cloud
+    try:
+        workspace = workspaces.order(wanted, owner, journey.billing_account, journey.subscription, origin)
+    except workspaces.MethodNotAllowed:
+        raise Refused(
+            _("%(cloud)s cannot pay on this site. Choose another at the top of this page", cloud=cloud)
+        ) from None
+    except SubscriptionTaken:
+        raise Refused(
+            _("This subscription has ended. Subscribe once more where you bought it, and set that one up")
+        ) from None
+    journeys.note(journey, "create", "ordered", workspace=workspace.public_id)
+    _forget_draft(journey)
+
+
+def _forget_draft(journey: Journey) -> None:
+    """The next workspace begins empty, and with a code of its own."""
+    journeys.forget(journey, *DRAFT)
+    journey.verified_email = journey.reserved_username = journey.password_hash = None
+
+
+# The sub-flows ----------------------------------------------------------------------------------------------
+
+WITH_ACCOUNT: Flow[Journey] = Flow(
+    "create_workspace",
+    stages=(),
+    steps=(
+        Step(
+            "create",
+            2,
+            is_done=never,
+            page=Page(
+                "flows/create.html",
+                _l("Create workspace"),
+                shown.create_form,
+                create,
+                shown.create,
+                actions={"code": Action(send_owner_code, shown.create_form, is_of_page=True)},
+            ),
+        ),
+    ),
+)
+
+WITHOUT_ACCOUNT: Flow[Journey] = Flow(
+    "register_and_create_workspace",
+    stages=(),
+    steps=(
+        Step(
+            "create-account",
+            2,
+            is_done=wants_other_name,
+            can_reopen=lambda _journey: True,
+            page=Page(
+                "flows/create.html",
+                _l("Create workspace"),
+                shown.create_account_form,
+                register_and_create,
+                shown.create_account,
+                actions={"code": Action(send_account_code, shown.create_account_form, is_of_page=True)},
+            ),
+        ),
+        Step(
+            "create-username",
+            2,
+            is_done=never,
+            is_needed=wants_other_name,
+            page=Page(
+                "flows/username.html",
+                _l("Choose another username"),
+                show.username_form,
+                choose_username,
+                show.username,
+            ),
+        ),
+    ),
+)

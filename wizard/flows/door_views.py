@@ -1,0 +1,172 @@
+"""The front doors: the home page, an arrival, registering, binding. What they lead to are a journey's pages."""
+
+from flask import Blueprint, abort, redirect, render_template, session, url_for
+from flask.typing import ResponseReturnValue
+from flask_babel import gettext as _
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.orm.exc import StaleDataError
+
+from wizard.accounts import identity, sessions
+from wizard.billing.wording import cloud_account_kind
+from wizard.extensions import db
+from wizard.flows import arrival as leads
+from wizard.flows import existing_account, journeys, line, no_billing_account, show
+from wizard.flows.forms import ChoiceForm
+from wizard.flows.models import Journey
+from wizard.flows.views import show_step, to_current
+from wizard.forms import Button, Form
+from wizard.limits import limited
+from wizard.marketplaces import protocol as marketplaces
+from wizard.marketplaces.models import Arrival
+from wizard.sites import choices
+from wizard.transactions import genuine
+
+bp = Blueprint("doors", __name__)
+
+REGISTRATION = no_billing_account.FLOW
+
+
+@bp.get("/")
+def home() -> str:
+    """The front door, which knows what this browser has begun."""
+    waiting, begun, bought = leads.waiting_here(), None, None
+    if isinstance(waiting, Journey):
+        begun = url_for("flows.resume", reference=waiting.reference)
+    elif waiting:
+        bought = url_for(".arrive", arrival_id=waiting.id)
+    return render_template(
+        "home.html",
+        begun_url=begun,
+        bought_url=bought,
+        purchase_name=show.purchase(waiting) if waiting else None,
+        clouds=choices.clouds(),
+    )
+
+
+# Arrival ----------------------------------------------------------------------------------------------------
+
+
+@bp.route("/arrive/<arrival_id>", methods=["GET", "POST"])
+@limited("start")
+def arrive(arrival_id: str) -> ResponseReturnValue:
+    """Where a landing leads: onwards, or the question whether there is a Billing Center account."""
+    lead = leads.lead_of(arrival_id, identity.console_account_id)
+    if lead.problem == "bound" and lead.arrival and _settled_by_whoever_is_here(lead.arrival):
+        genuine(False)
+        return redirect(_its_page(lead.arrival), 303)
+    if lead.problem:
+        return _problem(lead.problem, lead.arrival)
+    if lead.journey or lead.older:
+        genuine(False)  # Somebody led on has sent nothing that counts.
+    if lead.journey:
+        return to_current(lead.journey, arrival=arrival_id if lead.to_confirm else None)
+    if lead.older:
+        return redirect(url_for(".arrive", arrival_id=lead.older.id), 303)
+    assert lead.arrival is not None
+    form = ChoiceForm()
+    if form.validate_on_submit():
+        flow = existing_account.FLOW if form.has_account.data == "yes" else REGISTRATION
+        try:
+            return to_current(leads.begin(lead.arrival, flow.key, identity.console_account_id))
+        except journeys.NotYours:
+            abort(404, "journey")
+        except (StaleDataError, IntegrityError):
+            # A second click gave the purchase to the journey first: look again where it leads now.
+            db.session.rollback()
+            sessions.forget_cookies()
+            return redirect(url_for(".arrive", arrival_id=arrival_id), 303)
+    return _choice(lead.arrival, form)
+
+
+def _settled_by_whoever_is_here(arrival: Arrival) -> bool:
+    return arrival.subscription.billing_account_id == identity.billing_account_id()
+
+
+def _its_page(arrival: Arrival) -> str:
+    """Where the Billing Center shows what a purchase pays for."""
+    return url_for("billing_center.cloud_account", subscription_id=arrival.subscription_id)
+
+
+def _choice(arrival: Arrival, form: ChoiceForm) -> ResponseReturnValue:
+    account = arrival.subscription.cloud_account
+    page = render_template(
+        "arrivals/choice.html",
+        form=form,
+        clouds=choices.clouds(),
+        cloud=marketplaces.of_account(account).words.cloud,
+        account_kind=cloud_account_kind(account),
+        account_number=account.account_id,
+        line=line.of_purchase(account),
+        line_title=_("What exists now"),
+        action_url=url_for(".arrive", arrival_id=arrival.id),
+    )
+    return page, _status(form)
+
+
+@bp.route("/bind", methods=["GET", "POST"])
+@limited("start")
+def bind() -> ResponseReturnValue:
+    """The front door for somebody who has a Billing Center account: on with the purchase this browser brought, or
+    where to buy and how to come back with one."""
+    journey, arrival = leads.purchase_here()
+    if journey is None:
+        genuine(False)
+        if arrival is not None:
+            return redirect(url_for(".arrive", arrival_id=arrival.id), 303)
+        return render_template("arrivals/bind.html", listings=marketplaces.listed())
+    if journey.flow == existing_account.FLOW.key or not leads.can_switch(journey):
+        genuine(False)
+        return to_current(journey)
+    form = Button()
+    if form.validate_on_submit():
+        leads.switch(journey)
+        return to_current(journey)
+    page = render_template(
+        "arrivals/bind.html",
+        form=form,
+        purchase_name=show.purchase(journey),
+        begun_url=url_for("flows.resume", reference=journey.reference),
+        reference=journey.reference,
+    )
+    return page, _status(form)
+
+
+# Journeys ---------------------------------------------------------------------------------------------------
+
+
+@bp.route("/register", methods=["GET", "POST"])
+@limited("start")
+def register() -> ResponseReturnValue:
+    """The front door without a marketplace: goes on where this browser stopped, or begins."""
+    journey = journeys.latest_here()
+    if journey is not None and not journeys.is_over(journey) and journey.finished_at is None:
+        genuine(False)
+        return to_current(journey)
+    return show_step(journeys.fresh(REGISTRATION.key), REGISTRATION.step("basic"))
+
+
+@bp.post("/register/again")
+def register_again() -> ResponseReturnValue:
+    """This browser lets go of the journey it is on, and begins a new one."""
+    if Button().validate_on_submit() and (reference := session.pop("journey", None)):
+        sessions.stop("journey", reference)
+    return redirect(url_for(".register"), 303)
+
+
+def _status(form: Form) -> int:
+    return 422 if form.errors or form.form_errors else 200
+
+
+def _problem(kind: str, arrival: Arrival | None) -> ResponseReturnValue:
+    status = {"elsewhere": 404, "gone": 410}.get(kind, 200)
+    everywhere = marketplaces.all_marketplaces()
+    # Of an arrival that is not this browser's nothing is told, so the first marketplace has to do.
+    first = next(iter([*marketplaces.listed(), *everywhere.values()]))
+    page = render_template(
+        "arrivals/problem.html",
+        kind=kind,
+        marketplace=everywhere[arrival.marketplace] if arrival else first,
+        sign_in_url=url_for("console.sign_in"),
+        billing_url=url_for("billing_center.sign_in", next=_its_page(arrival)) if arrival else None,
+    )
+    return page, status

@@ -1,0 +1,387 @@
+"""What the pages of *existing Billing Center account* show. Nothing here changes anything."""
+
+from typing import Any, TypeVar
+
+from flask import abort, current_app, g, request, url_for
+from flask_babel import gettext as _
+from wtforms.fields.choices import SelectChoice
+
+from wizard.accounts import identity
+from wizard.accounts.models import BillingAccount
+from wizard.billing import settlement, subscriptions, wording, workspaces
+from wizard.billing.models import ACTIVE, BEING_MADE, Workspace
+from wizard.flows import line, show
+from wizard.flows.forms import (
+    HERE,
+    OTHER,
+    SAME,
+    AccountForm,
+    CreateAccountForm,
+    CreateForm,
+    SiteForm,
+)
+from wizard.flows.models import Journey
+from wizard.flows.new_account import address_proven
+from wizard.forms import Form
+from wizard.marketplaces import protocol as marketplaces
+from wizard.pages import page_number
+from wizard.sites import choices
+from wizard.sites import directory as sites
+from wizard.verification import codes
+from wizard.verification.wording import of_page
+
+F = TypeVar("F", bound=CreateForm)
+
+BIND, CREATE = "bind", "create"
+"""What codes are for: to show whose a Billing Center account is, and who owns a new workspace."""
+
+MOST_ON_LINE = 5
+MOST_TOLD = 10
+
+
+# On every page of the flow ----------------------------------------------------------------------------------
+
+
+def around(journey: Journey) -> dict[str, Any]:
+    """The site chooser at the top right."""
+    form = SiteForm(formdata=None, data={"site": journey.answers.get("site")})
+    method = _method(journey)
+    chosen = site_of(journey)
+    return {
+        "chooser": {
+            "form": form,
+            "groups": choices.groups(method),
+            "label": str(chosen.label) if chosen else None,
+            "url": url_for("flows.site", reference=journey.reference, back=request.full_path.rstrip("?"))
+            if journey.is_written
+            else None,
+        },
+    }
+
+
+def site_form(journey: Journey) -> SiteForm:
+    form = SiteForm()
+    form.site.choices = choices.offered(_method(journey))
+    return form
+
+
+def site_of(journey: Journey) -> Any:
+    """The site chosen for new workspaces, or None."""
+    chosen = journey.answers.get("site")
+    offered = {choice.value for choice in choices.offered(_method(journey))}
+    return sites.get(chosen) if chosen in offered else None
+
+
+def _method(journey: Journey) -> str | None:
+    return journey.subscription.provider if journey.subscription else None
+
+
+def line_of(journey: Journey, step: str) -> line.Line:
+    """What exists: the cloud account, the Billing Center account once it is bound, the workspaces it pays for."""
+    assert journey.subscription is not None
+    nodes = [line.cloud_node(journey.subscription.cloud_account), _billing(journey, step)]
+    if step in ("create", "create-account", "create-username"):
+        made = _("Made when you create it") if step == "create" else _("Made when you register")
+        nodes.append(line.Node("workspace", "making", _("Workspace"), (made,), accent=True))
+        title, site = _("Console account"), site_of(journey)
+        if step == "create":
+            where = _("You have one on %(site)s", site=site.label) if site else _("You have one there")
+            nodes.append(line.Node("console", "exists", title, (where,)))
+        else:
+            nodes.append(line.Node("console", "making", title, (made,), accent=True))
+    else:
+        nodes.append(_workspaces(journey, step))
+    return line.join(*nodes)
+
+
+def _billing(journey: Journey, step: str) -> line.Node:
+    title = _("Billing Center account")
+    if journey.billing_account is not None:
+        return line.Node("billing", "exists", title, (journey.billing_account.username,))
+    note = _("Waiting for your code") if step == "code" else _("You bind it here")
+    return line.Node("billing", "making", title, (note,), accent=True)
+
+
+def _workspaces(journey: Journey, step: str) -> line.Node:
+    title = _("Workspaces")
+    if journey.billing_account is None:
+        return line.Node("workspace", "later", title, (_("You choose them at step %(number)s", number=2),))
+    bound = bound_here(journey)
+    items = [line.Item("making" if w.state == BEING_MADE else "exists", w.name) for w in bound.newest]
+    if step == "bind" and (chosen := workspace_here(journey)) and not _is_bound(journey, chosen):
+        items.append(line.Item("making", chosen.name))
+    more = bound.count - len(bound.newest)
+    details = (_("and %(count)s more", count=more),) if more else ()
+    if not items:
+        return line.Node("workspace", "making", title, (_("You choose them here"),), accent=True)
+    return line.Node("workspace", "exists", title, details, items=tuple(items))
+
+
+def bound_here(journey: Journey) -> settlement.Bound:
+    """The workspaces this journey's purchase pays for; asked once a request."""
+    if "bound_here" not in g:
+        assert journey.subscription_id is not None
+        g.bound_here = settlement.bound_to(journey.subscription_id, MOST_TOLD)
+    bound: settlement.Bound = g.bound_here
+    return bound
+
+
+# Bind Billing Center account --------------------------------------------------------------------------------
+
+
+def offered_accounts(journey: Journey) -> dict[str, BillingAccount]:
+    """Billing Center accounts that suggest themselves: the one signed in here a moment ago, and the one that another
+    purchase of the same cloud account is bound to."""
+    assert journey.subscription is not None
+    offered = {}
+    if here := identity.fresh_billing_account():
+        offered[HERE] = here
+    same = subscriptions.payer_of_other_purchase(journey.subscription)
+    if same is not None and (here is None or same.id != here.id):
+        offered[SAME] = same
+    return offered
+
+
+def account_form(journey: Journey) -> AccountForm:
+    form = AccountForm(
+        data={"which": journey.answers.get("which"), "username": journey.answers.get("billing_username")}
+    )
+    offered = offered_accounts(journey)
+    titles = {
+        HERE: lambda: _("%(username)s, signed in here", username=offered[HERE].username),
+        SAME: lambda: _("The one that this %(account)s pays through already", account=_kind(journey)),
+        OTHER: lambda: _("Another Billing Center account") if offered else _("A Billing Center account"),
+    }
+    form.which.choices = [SelectChoice(key, titles[key]()) for key in (*offered, OTHER)]
+    return form
+
+
+def account(journey: Journey, form: AccountForm) -> dict[str, Any]:
+    return {**payment(journey), "offers": len(form.which.choices) > 1}
+
+
+def payment(journey: Journey) -> dict[str, Any]:
+    """The purchase, in the words of its marketplace."""
+    assert journey.subscription is not None
+    return show.payment(journey.subscription.cloud_account)
+
+
+def _kind(journey: Journey) -> str:
+    assert journey.subscription is not None
+    return wording.cloud_account_kind(journey.subscription.cloud_account)
+
+
+def code(journey: Journey, _form: Form) -> dict[str, Any]:
+    challenge = codes.live(BIND, journey.reference)
+    typed = journey.answers.get("billing_username", "")
+    return {
+        **of_page(challenge),
+        "sent_to": _("the address of Billing Center account %(username)s", username=typed)
+        if journey.answers.get("which") == OTHER
+        else _("the address of that Billing Center account"),
+        "resend_url": url_for("flows.action", reference=journey.reference, key="code", name="resend"),
+        "change_url": url_for("flows.step", reference=journey.reference, key="account"),
+    }
+
+
+def about_code(journey: Journey, account: BillingAccount | None) -> dict[str, Any]:
+    """What the code's mail says besides the code, and whose account it shows."""
+    paid_by = show.paid_by(journey)
+    return {
+        "billing_account": account.id if account else None,
+        "what_for": _(
+            "Binding %(account)s to the Billing Center account %(username)s",
+            account=paid_by,
+            username=account.username if account else "",
+        ),
+        "reference": journey.reference,
+    }
+
+
+# Bind workspace ---------------------------------------------------------------------------------------------
+
+
+def list_of(journey: Journey, _form: Form) -> dict[str, Any]:
+    assert journey.billing_account_id is not None
+    search = request.args.get("q", "").strip()[:80]
+    found = workspaces.settled_through(journey.billing_account_id, search, page_number())
+    return {
+        **payment(journey),
+        "search": search,
+        "list": found,
+        "rows": [_row(journey, workspace) for workspace in found.items],
+        "bound": bound_here(journey),
+        "site": site_of(journey),
+        "create_url": url_for("flows.step", reference=journey.reference, key="create"),
+    }
+
+
+def _row(journey: Journey, workspace: Workspace) -> dict[str, Any]:
+    assert journey.subscription is not None
+    refusal = settlement.refusal_of(workspace, journey.subscription)
+    bound = refusal is not None and refusal.reason == settlement.BOUND
+    return {
+        "name": workspace.name,
+        "public_id": workspace.public_id,
+        "site": str(sites.get(workspace.site_id).label),
+        "payer": wording.payer_of(workspace),
+        "bound": bound,
+        "being_made": workspace.state == BEING_MADE,
+        "locked": settlement.is_locked(workspace),
+        "refusal": wording.refused(refusal, workspace, journey.subscription)
+        if refusal and not bound
+        else None,
+        "bind_url": url_for(
+            "flows.step",
+            reference=journey.reference,
+            key="bind",
+            workspace=workspace.public_id,
+            **kept_of_list(),
+        ),
+    }
+
+
+def kept_of_list() -> dict[str, str]:
+    """Where in the list somebody is."""
+    return {name: request.args[name] for name in ("q", "page") if request.args.get(name)}
+
+
+def workspace_here(journey: Journey) -> Workspace:
+    """The workspace this address names. 404 for one that this Billing Center account does not settle."""
+    if "workspace_here" not in g:
+        assert journey.billing_account_id is not None
+        g.workspace_here = workspaces.of_payer(request.args.get("workspace", ""), journey.billing_account_id)
+    workspace: Workspace | None = g.workspace_here
+    if workspace is None:
+        abort(404)
+    return workspace
+
+
+def _is_bound(journey: Journey, workspace: Workspace) -> bool:
+    assert journey.subscription is not None
+    return settlement.is_bound(workspace, journey.subscription)
+
+
+def bind(journey: Journey, _form: Form) -> dict[str, Any]:
+    """What will change, and for which workspace."""
+    assert journey.subscription is not None
+    workspace = workspace_here(journey)
+    refusal = settlement.refusal_of(workspace, journey.subscription)
+    now, then = workspace.subscription, journey.subscription
+    return {
+        **payment(journey),
+        "workspace": workspace,
+        "site": str(sites.get(workspace.site_id).label),
+        "now": {
+            "kind": "cloud" if now else "billing",
+            "title": wording.cloud_account_kind(now.cloud_account) if now else _("Billing Center account"),
+            "detail": now.cloud_account.account_id if now else workspace.billing_account.username,
+            "ended": now is not None and now.state != ACTIVE,
+        },
+        "then": {
+            "kind": "cloud",
+            "title": wording.cloud_account_kind(then.cloud_account),
+            "detail": then.cloud_account.account_id,
+        },
+        "locked": settlement.is_locked(workspace),
+        "bound": refusal is not None and refusal.reason == settlement.BOUND,
+        "refusal": wording.refused(refusal, workspace, then) if refusal else None,
+        "stays": not current_app.config["SETTLEMENT_LEAVE_ACTIVE_SUBSCRIPTION"],
+        "list_url": url_for(
+            "flows.step", reference=journey.reference, key="workspaces", **kept_of_list()
+        ),
+    }
+
+
+# Create workspace -------------------------------------------------------------------------------------------
+
+
+def create_form(journey: Journey) -> CreateForm:
+    return _fill(CreateForm(data={**journey.answers}), journey)
+
+
+def create_account_form(journey: Journey) -> CreateAccountForm:
+    form = _fill(CreateAccountForm(data={**journey.answers}), journey)
+    form.keeps_password = journey.password_hash is not None
+    return form
+
+
+def _fill(form: F, journey: Journey) -> F:
+    if site_of(journey):
+        del form.site
+    else:
+        form.site.choices = choices.offered(_method(journey))
+    form.for_code = (request.view_args or {}).get("name") == "code"
+    return form
+
+
+def create(journey: Journey, form: CreateForm) -> dict[str, Any]:
+    return {**_create(journey, "create", CREATE, form), "registers": False}
+
+
+def create_account(journey: Journey, form: CreateAccountForm) -> dict[str, Any]:
+    return {
+        **_create(journey, "create-account", "register", form),
+        "registers": True,
+        "keeps_password": form.keeps_password,
+    }
+
+
+def _create(journey: Journey, key: str, purpose: str, form: CreateForm) -> dict[str, Any]:
+    challenge = codes.live(purpose, journey.reference)
+    mailed = challenge is not None and challenge.address == form.email.data
+    return {
+        **payment(journey),
+        **of_page(challenge if mailed else None),
+        "mailed": mailed,
+        "proven": address_proven(journey) and journey.answers.get("email") == form.email.data,
+        "site": site_of(journey),
+        "site_groups": choices.groups(_method(journey)),
+        "have_url": url_for("flows.step", reference=journey.reference, key="create"),
+        "none_url": url_for("flows.step", reference=journey.reference, key="create-account"),
+        "send_url": url_for("flows.action", reference=journey.reference, key=key, name="code"),
+    }
+
+
+def about_owner_code(journey: Journey) -> dict[str, Any]:
+    """What the mail to a workspace's owner says besides the code, in the journey's language."""
+    site = sites.get(journey.answers["site"])
+    label = site.label.in_(journey.locale)
+    return {
+        "site_id": site.id,
+        "site": label,
+        "what_for": _("A new workspace on %(site)s", site=label),
+        "paid_by": show.paid_by(journey),
+        "reference": journey.reference,
+    }
+
+
+# Successful -------------------------------------------------------------------------------------------------
+
+
+def success(journey: Journey, _form: Form) -> dict[str, Any]:
+    bound = bound_here(journey)
+    doors: dict[str, list[Workspace]] = {}
+    for workspace in bound.newest:
+        doors.setdefault(workspace.site_id, []).append(workspace)
+    return {
+        **payment(journey),
+        "count": bound.count,
+        "more": bound.count - len(bound.newest),
+        "being_made": any(w.state == BEING_MADE for w in bound.newest),
+        "doors": [
+            {
+                "site": str(sites.get(site_id).label),
+                "url": url_for("console.sign_in", site=site_id),
+                "workspaces": found,
+                "usernames": sorted({w.owner.username for w in found}),
+            }
+            for site_id, found in doors.items()
+        ],
+    }
+
+
+def cloud_words(journey: Journey) -> Any:
+    """The words of the marketplace the purchase came from."""
+    assert journey.subscription is not None
+    return marketplaces.of_account(journey.subscription.cloud_account).words
