@@ -3,6 +3,9 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from wizard.accounts.models import BillingAccount
+from wizard.billing import subscriptions
+from wizard.billing.models import Subscription
 from wizard.extensions import db
 from wizard.flows import journeys
 from wizard.flows.models import Journey
@@ -79,6 +82,19 @@ def begin(arrival: Arrival, flow: str, signed_in: Callable[[], int | None]) -> J
             arrivals.forget_contact(arrival.id)  # Who it suggests has registered already.
         return journey
     return journeys.begin(journeys.fresh(flow, arrival))
+
+
+def bind_more(subscription: Subscription, billing_account: BillingAccount) -> Journey:
+    """The journey on which this account binds workspaces to a purchase of its own: the one going on, or a new one.
+
+    Raises :class:`wizard.billing.subscriptions.SubscriptionTaken` if the purchase has ended or is not its own.
+    """
+    # First, and for what it decides: of two clicks at once the second waits here and finds the journey of the first.
+    subscriptions.claim(subscription.id, billing_account.id)
+    going_on = journeys.unfinished_of_payer(billing_account.id, subscription.id)
+    return going_on or journeys.begin(
+        journeys.of_signed_in("existing_account", subscription, billing_account)
+    )
 
 
 def _can_take(journey: Journey, arrival: Arrival) -> bool:

@@ -275,10 +275,11 @@ def _render(journey: Journey, step: Step[Journey], form: Form, **more: Any) -> s
 
 
 def _mine(reference: str) -> Journey:
-    """This browser's or this account's journey; 404 for anybody else's, 410 for one that is over."""
+    """The journey of this browser or of an account signed in here; 404 for anybody else's, 410 for one that is over."""
     journey = journeys.mine(reference)
-    if journey is None and (account_id := identity.console_account_id()):
-        journey = journeys.of_account(reference, account_id)
+    if journey is None:
+        signed_in = (identity.console_account_id(), identity.billing_account_id())
+        journey = journeys.of_accounts(reference, *signed_in)
     if journey is None:
         abort(404, "journey")
     if journeys.is_over(journey):
