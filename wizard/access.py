@@ -11,6 +11,7 @@ PUBLIC = "public"
 ARRIVAL = "browser that holds the arrival's claim"
 JOURNEY = "journey owner"
 CONSOLE = "console account"
+BILLING = "Billing Center account"
 RESET = "browser that asked for a new password"
 MARKETPLACE = "marketplace, by its token"
 
@@ -41,9 +42,16 @@ ACCESS = {
     "console.sign_out_everywhere": CONSOLE,
     "console.front": CONSOLE,
     "console.home": CONSOLE,
+    "billing_center.sign_in": PUBLIC,
+    "billing_center.sign_out": PUBLIC,
+    "billing_center.front": BILLING,
+    "billing_center.cloud_accounts": BILLING,
+    "billing_center.cloud_account": BILLING,
+    "billing_center.bind": BILLING,
 }
 """Endpoint → who may call it. Arrivals, journeys and password resets are found only through what proves them, so
-their views answer 404 to anybody else; a console page is not reached without a console account."""
+their views answer 404 to anybody else; a page of the console or of the Billing Center is not reached without an
+account there."""
 
 
 def init_access(app: Flask) -> None:
@@ -54,7 +62,7 @@ def init_access(app: Flask) -> None:
 
     @app.before_request
     def admit() -> ResponseReturnValue | None:
-        if ACCESS.get(request.endpoint or "") != CONSOLE:
+        if ACCESS.get(request.endpoint or "") not in (CONSOLE, BILLING):
             return None
         if not current_user.is_authenticated:
             genuine(False)  # Whatever they sent counts for nothing.

@@ -117,7 +117,8 @@ def _our_mistake(error: Exception) -> ResponseReturnValue:
 
 
 def _error_page(status: int, heading: str, lead: str) -> ResponseReturnValue:
-    actions = [(_("Back to the start"), url_for("doors.home")), (_("Sign in"), url_for("console.sign_in"))]
+    area = "billing_center" if request.blueprint == "billing_center" else "console"
+    actions = [(_("Back to the start"), url_for("doors.home")), (_("Sign in"), url_for(f"{area}.sign_in"))]
     page = render_template(
         "errors/page.html",
         heading=heading,

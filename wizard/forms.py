@@ -38,8 +38,9 @@ class Form(FlaskForm):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        first = [name for name in self.order if name in self._fields]
-        self._fields = {name: self._fields[name] for name in dict.fromkeys([*first, *self._fields])}
+        fields: dict[str, Field] = self._fields
+        first = [name for name in self.order if name in fields]
+        self._fields = {name: fields[name] for name in dict.fromkeys([*first, *fields])}
 
     def ahead(self) -> bool:
         """What asks the network or takes a while, called when the fields are right and no transaction is open.
@@ -73,7 +74,7 @@ class Form(FlaskForm):
         texts = [f for f in self if isinstance(f, StringField) and not isinstance(f, PasswordField)]
         spoilt = [field for field in texts if _UNSEEN.search(field.data or "")]
         for field in spoilt:
-            field.data = _UNSEEN.sub("", field.data)
+            field.data = seen(field.data)
         return spoilt
 
 
@@ -86,6 +87,11 @@ class Tick(BooleanField):
 
 class Button(Form):
     """A form of one button."""
+
+
+def seen(text: str) -> str:
+    """A text without the marks that nobody sees."""
+    return _UNSEEN.sub("", text)
 
 
 def tidy(text: str | None) -> str | None:

@@ -5,8 +5,8 @@ import re
 from pathlib import Path
 from typing import Any
 
-from flask import Flask, Response, abort, request
-from flask_babel import get_locale
+from flask import Flask, Response, abort
+from flask_babel import format_decimal, get_locale
 
 from wizard import wording
 from wizard.brand import Brand, stylesheet
@@ -72,7 +72,9 @@ def _serve_assets(app: Flask, brand: Brand) -> None:
 def _fill_templates(app: Flask, brand: Brand) -> None:
     app.jinja_env.filters.update(
         account_number=wording.account_number,
+        date=wording.date_of,
         datetime=wording.date_and_time,
+        number=format_decimal,
         time=wording.time_of_day,
         second=wording.second_of_day,
     )
@@ -91,9 +93,3 @@ def _fill_templates(app: Flask, brand: Brand) -> None:
             "place": None,
             "reference": None,
         }
-
-
-def page_number() -> int:
-    """Which page of a list this address asks for; nonsense is the first."""
-    typed = request.args.get("page", "")
-    return min(int(typed), 100_000) if re.fullmatch("[1-9][0-9]{0,9}", typed) else 1

@@ -32,18 +32,15 @@ def second_of_day(moment: datetime) -> str:
 
 def date_and_time(moment: datetime) -> str:
     """ "7 April 2026, 18:40 (UTC)" or "2026年4月8日 02:40（UTC+8）"."""
-    language = language_of(str(get_locale()))
-    there = moment.astimezone(ZONES[language][0])
-    if language == "zh":
-        return f"{format_date(there, 'y年M月d日', locale='zh')} {time_of_day(moment)}"
-    return f"{format_date(there, 'd MMMM y', locale='en')}, {time_of_day(moment)}"
+    between = " " if language_of(str(get_locale())) == "zh" else ", "
+    return f"{date_of(moment)}{between}{time_of_day(moment)}"
 
 
 def date_of(moment: datetime) -> str:
-    """ "7 April 2026" or "2026年4月8日", the day it is where a time is written for this language."""
+    """ "7 April 2026" or "2026年4月8日", in the zone its time of day would be written in."""
     language = language_of(str(get_locale()))
-    there = moment.astimezone(ZONES[language][0])
-    return format_date(there, "y年M月d日" if language == "zh" else "d MMMM y", locale=language)
+    pattern = "y年M月d日" if language == "zh" else "d MMMM y"
+    return str(format_date(moment.astimezone(ZONES[language][0]), pattern, locale=language))
 
 
 def time_to_come(until: datetime) -> str:

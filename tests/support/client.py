@@ -52,8 +52,10 @@ class Budgets:
     weight: int = 14_600
     requests: int = 3
     wizard_paths: re.Pattern[str] = re.compile(r"/(journeys|register|arrive)(/|$)")
-    big_paths: re.Pattern[str] = re.compile(r"/journeys/.*/(company|activation|subscribe)$")
-    """Register, Activate, and Confirm after subscribing, which activates: the posts that make several things."""
+    big_paths: re.Pattern[str] = re.compile(
+        r"/journeys/.*/(company|activation|subscribe|create|create-account|create-username)$"
+    )
+    """Register, Activate, Confirm after subscribing, and Create, which activate: the posts that make several things."""
 
     def statements(self, method: str, path: str) -> int:
         if method in SAFE:

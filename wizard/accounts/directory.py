@@ -1,6 +1,7 @@
 """Console accounts and Billing Center accounts: made once, found again, signed in."""
 
 from dataclasses import dataclass
+from typing import TypeVar
 
 import sqlalchemy as sa
 from sqlalchemy.exc import IntegrityError
@@ -10,6 +11,8 @@ from wizard.accounts import addresses, passwords, usernames
 from wizard.accounts.models import BillingAccount, ConsoleAccount
 from wizard.extensions import change, db
 from wizard.transactions import release
+
+Account = TypeVar("Account", ConsoleAccount, BillingAccount)
 
 
 class AccountExists(Exception):
@@ -92,13 +95,33 @@ def console_account_of(site_id: str, email: str) -> ConsoleAccount | None:
 def billing_account_called(name: str) -> BillingAccount | None:
     """The Billing Center account with this username or address. Never say whether there is one."""
     called = sa.or_(
-        BillingAccount.username_key == usernames.key_of(name), BillingAccount.email_key == addresses.key_of(name)
+        BillingAccount.username_key == usernames.key_of(name),
+        BillingAccount.email_key == addresses.key_of(name),
     )
     return db.session.scalar(sa.select(BillingAccount).where(called).limit(1))
 
 
 def sign_in_console(site_id: str, name: str, password: str, client: str) -> ConsoleAccount:
-    """The account of a site with this username or address and password, asked for from a client address.
+    """The console account of a site with this username or address and password: see :func:`_sign_in`."""
+    of_site = ConsoleAccount.site_id == site_id
+    return _sign_in(ConsoleAccount, "console", site_id, name, password, client, of_site)
+
+
+def sign_in_billing(name: str, password: str, client: str) -> BillingAccount:
+    """The Billing Center account with this username or address and password: see :func:`_sign_in`."""
+    return _sign_in(BillingAccount, "billing", usernames.BILLING, name, password, client)
+
+
+def _sign_in(
+    model: type[Account],
+    area: str,
+    scope: str,
+    name: str,
+    password: str,
+    client: str,
+    *only: sa.ColumnElement[bool],
+) -> Account:
+    """The account of a scope that a name (a username or an address) and a password open, asked for by a client address.
 
     Known and unknown names cost the same statements and the same verification, for which no transaction waits.
     Failures count by what was typed, so that no limit tells whose username belongs to which address.
@@ -106,32 +129,29 @@ def sign_in_console(site_id: str, name: str, password: str, client: str) -> Cons
     """
     name = name.strip()
     account = db.session.scalar(
-        sa.select(ConsoleAccount).where(
-            ConsoleAccount.site_id == site_id,
-            sa.or_(
-                ConsoleAccount.username_key == usernames.key_of(name),
-                ConsoleAccount.email_key == addresses.key_of(name),
-            ),
+        sa.select(model).where(
+            *only,
+            sa.or_(model.username_key == usernames.key_of(name), model.email_key == addresses.key_of(name)),
         )
     )
     release()
-    counted = ("sign-in", site_id, name.casefold())
+    counted = ("sign-in", scope, name.casefold())
     limits.hit(limits.SIGN_IN_TRIES, *counted, client)
     limits.hit(limits.SIGN_IN_TRIES_OF_ALL, *counted)
     if not passwords.matches(account.password_hash if account else None, password) or account is None:
-        metrics.SIGN_INS.labels("console", "refused").inc()
+        metrics.SIGN_INS.labels(area, "refused").inc()
         raise SignInRefused
     verified = account.password_hash
     kept = passwords.hash_password(password) if passwords.needs_rehash(verified) else verified
     # Whoever changes a password signs everybody out: nobody may come in behind with the one before.
     if not change(
-        sa.update(ConsoleAccount)
-        .where(ConsoleAccount.id == account.id, ConsoleAccount.password_hash == verified)
+        sa.update(model)
+        .where(model.id == account.id, model.password_hash == verified)
         .values(password_hash=kept)
     ):
         release()
-        return sign_in_console(site_id, name, password, client)
-    metrics.SIGN_INS.labels("console", "accepted").inc()
+        return _sign_in(model, area, scope, name, password, client, *only)
+    metrics.SIGN_INS.labels(area, "accepted").inc()
     limits.clear(limits.SIGN_IN_TRIES, *counted, client)
     return account
 

@@ -34,6 +34,30 @@ class SiteMixin:
             raise StopValidation(_("Choose the site where your workspace will live"))
 
 
+class SiteOfAccountMixin:
+    site = RadioField(_l("Site"), validate_choice=False)
+
+    def validate_site(self, field: Field) -> None:
+        if field.data not in offers(field):
+            raise StopValidation(_("Choose the site of your console account"))
+
+
+class NameAndPasswordMixin:
+    """What an area's door asks for."""
+
+    username = StringField(
+        _l("Username"),
+        filters=[tidy],
+        validators=[Filled(_l("Enter your username or email address")), AtMost(254)],
+        render_kw={"autocomplete": "username", "spellcheck": "false", "autocapitalize": "none"},
+    )
+    password = PasswordField(
+        _l("Password"),
+        validators=[Filled(_l("Enter your password")), AtMost(passwords.MOST)],
+        render_kw={"autocomplete": "current-password"},
+    )
+
+
 class UsernameMixin:
     username = StringField(
         _l("Username"),

@@ -1,7 +1,8 @@
 """Who is signed in, area by area. Console and Billing Center identities live side by side."""
 
+from collections.abc import Callable
 from datetime import timedelta
-from typing import cast
+from typing import TypeVar, cast
 
 import sqlalchemy as sa
 from flask import Flask, g, redirect, request, url_for
@@ -13,17 +14,34 @@ from wizard.accounts import sessions
 from wizard.accounts.models import BillingAccount, ConsoleAccount, Session
 from wizard.extensions import db, login
 
+Account = TypeVar("Account", ConsoleAccount, BillingAccount)
+
 CONSOLE = "console"
+BILLING = "billing"
+
+FRESH = timedelta(minutes=30)
+"""For so long after its password was typed here a session proves as much as an emailed code does."""
 
 
 def console_account_id() -> int | None:
     """The console account signed in here, without loading it; None costs no statement."""
-    mine = sessions.where_mine(CONSOLE)
-    if mine is None:
-        return None
-    if "console_account_id" not in g:
-        g.console_account_id = db.session.scalar(sa.select(Session.subject).where(mine))
-    return cast("int | None", g.console_account_id)
+    return _ids().get(CONSOLE)
+
+
+def billing_account_id() -> int | None:
+    """The Billing Center account signed in here, without loading it; None costs no statement."""
+    return _ids().get(BILLING)
+
+
+def _ids() -> dict[str, int]:
+    """Kind → account of each identity this browser has. One statement for all of them, none without a cookie."""
+    if "signed_in" not in g:
+        g.signed_in = {}
+        brought = [mine for kind in (CONSOLE, BILLING) if (mine := sessions.where_mine(kind)) is not None]
+        if brought:
+            rows = db.session.execute(sa.select(Session.kind, Session.subject).where(sa.or_(*brought)))
+            g.signed_in = {row.kind: row.subject for row in rows}
+    return cast("dict[str, int]", g.signed_in)
 
 
 def console_account() -> ConsoleAccount:
@@ -31,32 +49,27 @@ def console_account() -> ConsoleAccount:
     return cast("ConsoleAccount", current_user)
 
 
-FRESH = timedelta(minutes=30)
-"""For so long after signing in somebody needs no code to show that a Billing Center account is theirs."""
+def billing_account() -> BillingAccount:
+    """The account behind a Billing Center page. Only on routes the access table gives to such accounts."""
+    return cast("BillingAccount", current_user)
 
 
 def fresh_billing_account() -> BillingAccount | None:
-    """The Billing Center account signed in here within :data:`FRESH`; without a cookie no statement is needed."""
-    mine = sessions.where_mine("billing")
+    """The Billing Center account that signed in here within :data:`FRESH`. One statement, none without a cookie."""
+    return _load(BillingAccount, BILLING, Session.created_at > clock.now() - FRESH)
+
+
+def _load(model: type[Account], kind: str, *only: sa.ColumnElement[bool]) -> Account | None:
+    mine = sessions.where_mine(kind)
     if mine is None:
         return None
-    return db.session.scalar(
-        sa.select(BillingAccount)
-        .join(Session, Session.subject == BillingAccount.id)
-        .where(mine, Session.created_at > clock.now() - FRESH)
-    )
+    return db.session.scalar(sa.select(model).join(Session, Session.subject == model.id).where(mine, *only))
 
 
-def _load_console() -> ConsoleAccount | None:
-    mine = sessions.where_mine(CONSOLE)
-    if mine is None:
-        return None
-    return db.session.scalar(
-        sa.select(ConsoleAccount).join(Session, Session.subject == ConsoleAccount.id).where(mine)
-    )
-
-
-_LOADERS = {"console": _load_console}
+_LOADERS: dict[str, Callable[[], ConsoleAccount | BillingAccount | None]] = {
+    "console": lambda: _load(ConsoleAccount, CONSOLE),
+    "billing_center": lambda: _load(BillingAccount, BILLING),
+}
 """Blueprint → who is signed in there. An area reads its own identity and no other."""
 
 
@@ -66,10 +79,10 @@ def init_identity(app: Flask) -> None:
     login.init_app(app, add_context_processor=False)
 
     @login.request_loader
-    def load(_request: object) -> ConsoleAccount | None:
+    def load(_request: object) -> ConsoleAccount | BillingAccount | None:
         loader = _LOADERS.get(request.blueprint or "")
         return loader() if loader else None
 
     @login.unauthorized_handler
     def ask() -> ResponseReturnValue:
-        return redirect(url_for("console.sign_in", next=request.path), 303)
+        return redirect(url_for(f"{request.blueprint}.sign_in", next=request.path), 303)

@@ -64,7 +64,9 @@ def reserve(site_id: str, username: str, holder: str, until: datetime, owner: Ow
 
 
 def _is_own_billing_name(key: str, owner: Owner) -> bool:
-    theirs = sa.or_(BillingAccount.email_key == owner.email_key, BillingAccount.id == owner.billing_account_id)
+    theirs = sa.or_(
+        BillingAccount.email_key == owner.email_key, BillingAccount.id == owner.billing_account_id
+    )
     own = sa.select(BillingAccount.id).where(BillingAccount.username_key == key, theirs)
     return db.session.scalar(own) is not None
 

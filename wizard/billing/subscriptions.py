@@ -3,10 +3,12 @@
 from dataclasses import dataclass
 
 import sqlalchemy as sa
+from flask_sqlalchemy.pagination import Pagination
 
 from wizard import clock
 from wizard.accounts.models import BillingAccount
-from wizard.billing.models import ACTIVE, CloudAccount, Subscription
+from wizard.billing.models import ACTIVE, DISSOLVED, CloudAccount, Subscription, Workspace
+from wizard.billing.settlement import Bound
 from wizard.extensions import Base, change, db, insert
 
 
@@ -85,6 +87,69 @@ def payer_of_other_purchase(subscription: Subscription) -> BillingAccount | None
         .order_by(Subscription.id.desc())
         .limit(1)
     )
+
+
+PER_PAGE = 10
+
+
+def claimed_by(billing_account_id: int, search: str = "", page: int = 1) -> Pagination:
+    """A page of a Billing Center account's purchases: those of one cloud account together, newest first.
+
+    ``search`` looks for a part of the cloud account's number or of any identifier of the purchase, however it is
+    spaced. Two statements.
+    """
+    wanted = sa.select(Subscription).where(Subscription.billing_account_id == billing_account_id)
+    if found := "".join(search.split()):
+        columns = (
+            CloudAccount.account_id,
+            Subscription.agreement_id,
+            Subscription.license_arn,
+            Subscription.customer_identifier,
+        )
+        wanted = wanted.join(Subscription.cloud_account).where(
+            sa.or_(*(column.icontains(found, autoescape=True) for column in columns))
+        )
+    newest_of_its_account = sa.func.max(Subscription.id).over(partition_by=Subscription.cloud_account_id)
+    wanted = wanted.order_by(newest_of_its_account.desc(), Subscription.id.desc())
+    return db.paginate(wanted, page=page, per_page=PER_PAGE, error_out=False)
+
+
+def of_payer(subscription_id: int, billing_account_id: int) -> Subscription | None:
+    """A purchase this Billing Center account has claimed. None for anybody else's."""
+    return db.session.scalar(
+        sa.select(Subscription).where(
+            Subscription.id == subscription_id, Subscription.billing_account_id == billing_account_id
+        )
+    )
+
+
+def settled_by(subscription_ids: list[int], most: int = 5) -> dict[int, Bound]:
+    """Purchase → the newest few of the workspaces it pays for, and how many there are. One statement for all.
+
+    A purchase that pays for nothing is left out.
+    """
+    of_one = Workspace.subscription_id
+    ranked = (
+        sa.select(
+            Workspace.id,
+            sa.func.row_number().over(partition_by=of_one, order_by=Workspace.id.desc()).label("place"),
+            sa.func.count().over(partition_by=of_one).label("count"),
+        )
+        .where(Workspace.subscription_id.in_(subscription_ids), Workspace.state != DISSOLVED)
+        .subquery()
+    )
+    rows = db.session.execute(
+        sa.select(Workspace, ranked.c.count)
+        .join(ranked, ranked.c.id == Workspace.id)
+        .where(ranked.c.place <= most)
+        .order_by(Workspace.id.desc())
+    )
+    found: dict[int, Bound] = {}
+    for workspace, count in rows:
+        before = found.get(workspace.subscription_id)
+        newest = (*before.newest, workspace) if before else (workspace,)
+        found[workspace.subscription_id] = Bound(newest, count)
+    return found
 
 
 def _insert_once(model: type[Base], **values: object) -> None:

@@ -24,6 +24,22 @@ def cloud_account_name(account: CloudAccount) -> str:
     return f"{cloud_account_kind(account)} {account_number(account.account_id)}"
 
 
+def purchase_id(subscription: Subscription) -> tuple[str, str]:
+    """What names a purchase at its marketplace, the strongest there is: ("Agreement", "agmt-…")."""
+    if subscription.agreement_id:
+        return _("Agreement"), subscription.agreement_id
+    if subscription.license_arn:
+        return _("Licence"), subscription.license_arn
+    return _("Customer"), subscription.customer_identifier or subscription.identity
+
+
+def state_of(workspace: Workspace) -> tuple[str, str]:
+    """The shape and the word of a workspace's state, as macros/parts.html has them."""
+    if workspace.state == BEING_MADE:
+        return "making", _("Being made")
+    return ("locked", _("Locked")) if settlement.is_locked(workspace) else ("active", _("Active"))
+
+
 def payer_of(workspace: Workspace, locale: str | None = None) -> str:
     """What settles a workspace: "AWS account 7828 5828 5006" or "Billing Center account wei.chen"."""
     if locale is not None:

@@ -109,25 +109,30 @@ def make(payload: dict[str, Any], entry_id: int) -> None:
 PER_PAGE = 20
 
 
-def owned_by(account: ConsoleAccount, page: int = 1) -> Pagination:
-    """A page of a console account's workspaces, newest first. Two statements."""
-    return _page(sa.select(Workspace).where(Workspace.owner_id == account.id), page)
+def owned_by(account: ConsoleAccount, search: str = "", page: int = 1) -> Pagination:
+    """A page of a console account's workspaces, newest first. Two statements. ``search``: see :func:`_named`."""
+    return _page(sa.select(Workspace).where(Workspace.owner_id == account.id, *_named(search)), page)
 
 
 def settled_through(billing_account_id: int, search: str = "", page: int = 1) -> Pagination:
     """A page of a Billing Center account's workspaces on all sites, newest first, with what settles each.
 
-    ``search`` looks for a part of the name or of the id. Two statements.
+    Two statements. ``search``: see :func:`_named`.
     """
-    wanted = sa.select(Workspace).where(
-        Workspace.billing_account_id == billing_account_id, Workspace.state != DISSOLVED
-    )
-    if search:
-        found = (
-            column.icontains(search, autoescape=True) for column in (Workspace.name, Workspace.public_id)
-        )
-        wanted = wanted.where(sa.or_(*found))
-    return _page(wanted, page)
+    mine = Workspace.billing_account_id == billing_account_id
+    return _page(sa.select(Workspace).where(mine, Workspace.state != DISSOLVED, *_named(search)), page)
+
+
+def paid_by(subscription: Subscription, search: str = "", page: int = 1) -> Pagination:
+    """A page of the workspaces a subscription pays for, newest first. Two statements. ``search``: :func:`_named`."""
+    bound = Workspace.subscription_id == subscription.id
+    return _page(sa.select(Workspace).where(bound, Workspace.state != DISSOLVED, *_named(search)), page)
+
+
+def _named(search: str) -> tuple[sa.ColumnElement[bool], ...]:
+    """Those with this text as a part of their name or of their id; all of them without one."""
+    columns = (Workspace.name, Workspace.public_id)
+    return (sa.or_(*(c.icontains(search, autoescape=True) for c in columns)),) if search else ()
 
 
 def newest_site(billing_account_id: int, method: str) -> str | None:

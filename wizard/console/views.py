@@ -11,13 +11,13 @@ from flask_babel import gettext as _
 from wizard.accounts import directory, identity, passwords, sessions
 from wizard.accounts.models import ConsoleAccount
 from wizard.billing import workspaces
-from wizard.billing.models import ACTIVE, Workspace
-from wizard.billing.wording import payer_of
+from wizard.billing.wording import payer_of, state_of
 from wizard.console import credentials
 from wizard.console.forms import ChangePasswordForm, SignInForm
 from wizard.flows import journeys, line
 from wizard.forms import Button
 from wizard.limits import PASSWORD_TRIES, LimitReached, client_address, hit, limited
+from wizard.lists import Listed, page_number, searched_for
 from wizard.sites import choices
 from wizard.sites import directory as sites
 from wizard.wording import try_again_at
@@ -88,10 +88,8 @@ def sign_out() -> ResponseReturnValue:
 
 
 def _sign_out_here() -> None:
-    """… with every journey it is on, also one it was on before it was closed."""
     sessions.stop(identity.CONSOLE)
-    sessions.stop_every("journey")
-    session.pop("journey", None)
+    journeys.leave_here()
 
 
 @bp.route("/console/account", methods=["GET", "POST"])
@@ -151,21 +149,21 @@ def sign_out_everywhere() -> ResponseReturnValue:
 def front() -> ResponseReturnValue:
     """One workspace: there. Several: which one. None: what is left to do."""
     account = identity.console_account()
-    mine = workspaces.owned_by(account)
-    if mine.total == 1:
-        return redirect(url_for(".home", public_id=mine.items[0].public_id), 303)
-    if mine.total:
+    search, page = searched_for(), page_number()
+    mine = Listed(workspaces.owned_by(account, search, page), search)
+    if mine.pagination.total == page == 1 and not search:
+        return redirect(url_for(".home", public_id=mine.pagination.items[0].public_id), 303)
+    if mine.pagination.total or search:
         rows = [
             {
                 "name": w.name,
                 "public_id": w.public_id,
                 "url": url_for(".home", public_id=w.public_id),
-                "state": "active" if w.state == ACTIVE else "being_made",
-                "state_name": _state_name(w),
+                "state": state_of(w),
             }
-            for w in mine.items
+            for w in mine.pagination.items
         ]
-        return _page("console/workspaces.html", workspaces=rows)
+        return _page("console/workspaces.html", workspaces=rows, listed=mine)
     journey = journeys.unfinished_of(account.id)
     return _page(
         "console/start.html",
@@ -186,16 +184,11 @@ def home(public_id: str) -> ResponseReturnValue:
             "public_id": workspace.public_id,
             "language_name": {"en": "English", "zh": "简体中文"}[workspace.language],
         },
-        workspace_state="active" if workspace.state == ACTIVE else "being_made",
-        workspace_state_name=_state_name(workspace),
+        state_of_it=state_of(workspace),
         site=sites.get(workspace.site_id),
         settled_by=payer_of(workspace),
         line=line.of_workspace(workspace),
     )
-
-
-def _state_name(workspace: Workspace) -> str:
-    return _("Active") if workspace.state == ACTIVE else _("Being made")
 
 
 def _page(template: str, **context: Any) -> str:

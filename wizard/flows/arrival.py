@@ -8,7 +8,7 @@ from sqlalchemy.orm.attributes import set_committed_value
 
 from wizard.accounts.models import BillingAccount
 from wizard.billing import subscriptions, workspaces
-from wizard.billing.models import ACTIVE
+from wizard.billing.models import ACTIVE, Subscription
 from wizard.extensions import db
 from wizard.flows import journeys
 from wizard.flows.models import Journey
@@ -115,7 +115,7 @@ def can_switch(journey: Journey) -> bool:
     return journey.flow == "no_billing_account" or journey.billing_account_id is None
 
 
-def bind_account(journey: Journey, account: BillingAccount) -> None:
+def bind_account(journey: Journey, account_id: int) -> None:
     """Bind the journey's purchase to the Billing Center account of whoever has proven it, and tell them by mail.
 
     Raises :class:`Refused` where it has ended. Where another account has it now, :func:`is_lost` is true afterwards.
@@ -123,7 +123,7 @@ def bind_account(journey: Journey, account: BillingAccount) -> None:
     purchase = journey.subscription
     assert purchase is not None
     try:
-        subscriptions.claim(purchase.id, account.id)
+        subscriptions.claim(purchase.id, account_id)
     except subscriptions.SubscriptionTaken:
         db.session.refresh(purchase)
         journeys.note(journey, "account", "taken")
@@ -132,9 +132,9 @@ def bind_account(journey: Journey, account: BillingAccount) -> None:
                 _("This subscription has ended. Subscribe once more where you bought it, and set that one up")
             ) from None
         return
-    set_committed_value(purchase, "billing_account_id", account.id)  # As the UPDATE has just written.
-    journey.billing_account = account
-    if "site" not in journey.answers and (site := workspaces.newest_site(account.id, purchase.provider)):
+    set_committed_value(purchase, "billing_account_id", account_id)  # As the UPDATE has just written.
+    journey.billing_account_id = account_id
+    if "site" not in journey.answers and (site := workspaces.newest_site(account_id, purchase.provider)):
         journeys.answer(journey, site=site)
     journeys.note(journey, "account", "bound")
 
@@ -143,6 +143,19 @@ def is_lost(journey: Journey) -> bool:
     """Whether the purchase this journey wants to bind has been bound to somebody else's account."""
     taken_by = journey.subscription.billing_account_id if journey.subscription else None
     return journey.flow == "existing_account" and taken_by not in (None, journey.billing_account_id)
+
+
+def bind_more(subscription: Subscription, billing_account: BillingAccount) -> Journey:
+    """The journey on which this account binds workspaces to a purchase of its own: the one going on, or a new one.
+
+    Raises :class:`wizard.billing.subscriptions.SubscriptionTaken` if the purchase has ended or is not its own.
+    """
+    # First, and for what it decides: of two clicks at once the second waits here and finds the journey of the first.
+    subscriptions.claim(subscription.id, billing_account.id)
+    going_on = journeys.unfinished_of_payer(billing_account.id, subscription.id)
+    return going_on or journeys.begin(
+        journeys.of_signed_in("existing_account", subscription, billing_account)
+    )
 
 
 def _can_take(journey: Journey, arrival: Arrival) -> bool:

@@ -58,20 +58,21 @@ def send_owner_code(journey: Journey, form: CreateForm) -> None:
 def create(journey: Journey, form: CreateForm) -> None:
     """Spend the code; the workspace is the proven address's."""
     _keep(journey, form)
-    spent = None
-    if not address_proven(journey):
-        spent = _enter(journey, shown.CREATE, form)
-        if spent is None:
-            return
-    assert journey.verified_email is not None
-    owner = directory.console_account_of(journey.answers["site"], journey.verified_email)
+    address, token = _prove(journey, shown.CREATE, form)
+    if address is None:
+        return
+    owner = directory.console_account_of(journey.answers["site"], address)
     if owner is None:
+        journey.verified_email = address
         site = sites.get(journey.answers["site"]).label
         raise Refused(
-            _("This address has no console account on %(site)s. Choose its site at the top of this page", site=site),
+            _(
+                "This address has no console account on %(site)s. Choose its site at the top of this page",
+                site=site,
+            ),
             "email",
         )
-    _order(journey, owner, f"{journey.reference}:{spent.id if spent else secrets.token_hex(8)}")
+    _order(journey, owner, token)
 
 
 def send_account_code(journey: Journey, form: CreateAccountForm) -> None:
@@ -83,21 +84,23 @@ def send_account_code(journey: Journey, form: CreateAccountForm) -> None:
 def register_and_create(journey: Journey, form: CreateAccountForm) -> None:
     """Spend the code, hold the name, make the account and its workspace; a taken name is asked for again."""
     _keep(journey, form, registers=True)
-    spent = None
-    if not address_proven(journey):
-        spent = _enter(journey, new_account.PURPOSE, form)
-        if spent is None:
-            return
-    elif new_account.known(journey).at_site:
-        # The address is proven, so its owner may be told.
-        raise Refused(
-            _("This address has a console account on this site already. Choose “I have a console account”"),
-            "email",
-        )
-    else:
+    was_proven = address_proven(journey)
+    address, token = _prove(journey, new_account.PURPOSE, form)
+    if address is None:
+        return
+    journey.verified_email = address
+    if was_proven:
         new_account.count_try(journey)
+        if new_account.known(journey).at_site:
+            # The address is proven, so its owner may be told.
+            raise Refused(
+                _(
+                    "This address has a console account on this site already. Choose “I have a console account”"
+                ),
+                "email",
+            )
     if new_account.hold_name(journey):
-        _register(journey, spent.id if spent else secrets.token_hex(8))
+        _register(journey, token)
 
 
 def choose_username(journey: Journey, form: UsernameForm) -> None:
@@ -116,44 +119,50 @@ def _keep(journey: Journey, form: CreateForm, registers: bool = False) -> None:
         journey.password_hash = form.new_hash
 
 
-def _enter(journey: Journey, purpose: str, form: CreateForm) -> codes.Challenge | None:
-    """Spend the code. None for the second click of one that has made its workspace."""
+def _prove(journey: Journey, purpose: str, form: CreateForm) -> tuple[str | None, str]:
+    """The address that the code proves, or that is proven already, and a name for what is made with it.
+
+    No address for the second click of one that has made its workspace.
+    """
+    if address_proven(journey):
+        return journey.verified_email, secrets.token_hex(8)
     typed = form.code.data or ""
     challenge = codes.live(purpose, journey.reference)
     if challenge is None:
         made = codes.proved(purpose, journey.reference, typed)
-        if made and workspaces.is_made_by(f"{journey.reference}:{made.id}", journey.answers["workspace_name"]):
+        if made and workspaces.is_made_by(_origin(journey, made.id), journey.answers["workspace_name"]):
             _forget_draft(journey)
-            return None
+            return None, ""
     elif addresses.key_of(challenge.address) != addresses.key_of(journey.answers["email"]):
         raise Refused(_("Send a code to this address first"), "email")
-    spent = proofs.enter(journey, purpose, "create", typed, address_proven)
-    if spent is not None:
-        journey.verified_email = spent.address
-        journeys.note(journey, "create", "proven")
-    return spent
+    spent = proofs.enter(journey, challenge, "create", typed, address_proven)
+    return (spent.address, spent.id) if spent else (None, "")
+
+
+def _origin(journey: Journey, token: str) -> str:
+    return f"{journey.reference}:{token}"
 
 
 def _register(journey: Journey, token: str) -> None:
     payer = journey.billing_account
     assert payer is not None
-    origin = f"{journey.reference}:{token}"
     try:
-        owner = new_account.make(journey, origin, payer.company_name)
+        owner = new_account.make(journey, _origin(journey, token), payer.company_name)
     except new_account.MadeMeanwhile:
         return
-    journeys.note(journey, "create", "registered")
-    _order(journey, owner, origin)
+    _order(journey, owner, token)
 
 
-def _order(journey: Journey, owner: ConsoleAccount, origin: str) -> None:
+def _order(journey: Journey, owner: ConsoleAccount, token: str) -> None:
     assert journey.billing_account is not None
     assert journey.subscription is not None
     answers = journey.answers
     wanted = workspaces.Order(owner.site_id, answers["workspace_name"], answers["language"])
     cloud = shown.cloud_words(journey).cloud
     try:
-        workspace = workspaces.order(wanted, owner, journey.billing_account, journey.subscription, origin)
+        workspace = workspaces.order(
+            wanted, owner, journey.billing_account, journey.subscription, _origin(journey, token)
+        )
     except workspaces.MethodNotAllowed:
         raise Refused(
             _("%(cloud)s cannot pay on this site. Choose another at the top of this page", cloud=cloud)
@@ -162,7 +171,8 @@ def _order(journey: Journey, owner: ConsoleAccount, origin: str) -> None:
         raise Refused(
             _("This subscription has ended. Subscribe once more where you bought it, and set that one up")
         ) from None
-    journeys.note(journey, "create", "ordered", workspace=workspace.public_id)
+    what = "registered and ordered" if journey.answers.get("registers") else "ordered"
+    journeys.note(journey, "create", what, workspace=workspace.public_id)
     _forget_draft(journey)
 
 

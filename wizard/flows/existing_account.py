@@ -7,10 +7,9 @@ from flask_babel import get_locale
 from flask_babel import gettext as _
 from flask_babel import lazy_gettext as _l
 
-from wizard.accounts import addresses, directory
+from wizard.accounts import directory
 from wizard.accounts.models import BillingAccount
 from wizard.billing import subscriptions
-from wizard.extensions import db
 from wizard.flows import arrival as leads
 from wizard.flows import bind_workspace, create_workspace, journeys, proofs
 from wizard.flows import show_binding as show
@@ -53,7 +52,7 @@ def give_account(journey: Journey, form: AccountForm) -> None:
     account = show.offered_accounts(journey).get(HERE)
     if account is None:
         raise Refused(_("You are no longer signed in to the Billing Center here. Choose again"), "which")
-    leads.bind_account(journey, account)
+    leads.bind_account(journey, account.id)
     journeys.grow(journey)
 
 
@@ -87,14 +86,12 @@ def send_again(journey: Journey, _form: Form) -> None:
 
 def enter_code(journey: Journey, form: CodeForm) -> None:
     """Spend the code: whoever reads the mail of a Billing Center account binds the purchase to it."""
-    challenge = proofs.enter(journey, show.BIND, "code", form.code.data or "", account_bound)
+    challenge = codes.live(show.BIND, journey.reference)
+    challenge = proofs.enter(journey, challenge, "code", form.code.data or "", account_bound)
     if challenge is None:
         return
     # The account the code was mailed for, whatever another tab has typed since.
-    account = db.session.get(BillingAccount, challenge.about["billing_account"])
-    if account is None or account.email_key != addresses.key_of(challenge.address):
-        raise Refused(_("This account has another address now. Send a new code"))
-    leads.bind_account(journey, account)
+    leads.bind_account(journey, challenge.about["billing_account"])
     journeys.grow(journey)
 
 

@@ -209,7 +209,7 @@ class SiteForm(SiteMixin, Form):
 
 
 class CreateForm(SiteMixin, WorkspaceMixin, EmailMixin, CodeMixin, Form):
-    """A workspace for somebody who has a console account. *Send code* sends the same fields before the code is there."""
+    """A workspace for somebody who has a console account. *Send code* sends the same fields, without a code yet."""
 
     order = (
         "site",

@@ -13,7 +13,7 @@ from sqlalchemy.orm import joinedload
 
 from wizard import clock, logs
 from wizard.accounts import sessions
-from wizard.accounts.models import Session
+from wizard.accounts.models import BillingAccount, Session
 from wizard.billing.models import Subscription
 from wizard.extensions import change, db
 from wizard.flows.models import Journey, JourneyEvent
@@ -68,6 +68,21 @@ def fresh(flow: str, arrival: Arrival | None = None) -> Journey:
     )
 
 
+def of_signed_in(flow: str, subscription: Subscription, billing_account: BillingAccount) -> Journey:
+    """A journey, not written yet, of somebody whose Billing Center account and purchase are known."""
+    now = clock.now()
+    return Journey(
+        reference=new_reference(),
+        flow=flow,
+        locale=language_of(str(get_locale())),
+        created_at=now,
+        expires_at=now + PROVEN_LIFE,
+        subscription=subscription,
+        billing_account=billing_account,
+        answers={},
+    )
+
+
 class NotYours(Exception):
     """The reference or the arrival has begun a journey that is proven by now: it is opened by its own session."""
 
@@ -115,14 +130,22 @@ def mine(reference: str) -> Journey | None:
     return found
 
 
-def of_account(reference: str, console_account_id: int) -> Journey | None:
-    """The journey of this reference if it made this console account."""
+def of_accounts(
+    reference: str, console_account_id: int | None, billing_account_id: int | None
+) -> Journey | None:
+    """The journey of this reference if it made this console account, or this Billing Center account was bound on it."""
     if not _SHAPE.fullmatch(reference):
         return None
+    owned = []
+    if console_account_id is not None:
+        owned.append(Journey.console_account_id == console_account_id)
+    if billing_account_id is not None:
+        bound = (Journey.flow == "existing_account", Journey.billing_account_id == billing_account_id)
+        owned.append(sa.and_(*bound))
+    if not owned:
+        return None
     return db.session.scalar(
-        sa.select(Journey)
-        .where(Journey.reference == reference, Journey.console_account_id == console_account_id)
-        .options(*_WITH_FACTS)
+        sa.select(Journey).where(Journey.reference == reference, sa.or_(*owned)).options(*_WITH_FACTS)
     )
 
 
@@ -130,6 +153,12 @@ def latest_here() -> Journey | None:
     """The journey this browser was last on, if it still may open it."""
     reference = session.get("journey")
     return mine(reference) if reference else None
+
+
+def leave_here() -> None:
+    """This browser leaves every journey it is on, also one it was on before it was closed."""
+    sessions.stop_every("journey")
+    session.pop("journey", None)
 
 
 def ids_of(console_account_id: int) -> sa.Select[int]:
@@ -156,15 +185,29 @@ def unfinished_of_payer(billing_account_id: int, subscription_id: int | None = N
 
     With a ``subscription_id`` the newest one for that purchase.
     """
-    wanted = sa.select(Journey).where(
+    wanted = sa.select(Journey).where(*_unfinished_of_payer(billing_account_id))
+    if subscription_id is not None:
+        wanted = wanted.where(Journey.subscription_id == subscription_id)
+    return db.session.scalar(wanted.order_by(Journey.id.desc()).limit(1).options(*_WITH_FACTS))
+
+
+def _unfinished_of_payer(billing_account_id: int) -> tuple[sa.ColumnElement[bool], ...]:
+    return (
         Journey.billing_account_id == billing_account_id,
         Journey.flow == "existing_account",
         Journey.finished_at.is_(None),
         Journey.expires_at > clock.now(),
     )
-    if subscription_id is not None:
-        wanted = wanted.where(Journey.subscription_id == subscription_id)
-    return db.session.scalar(wanted.order_by(Journey.id.desc()).limit(1).options(*_WITH_FACTS))
+
+
+def unfinished_for(billing_account_id: int, subscription_ids: list[int]) -> dict[int, str]:
+    """Purchase → the reference of the newest journey :func:`unfinished_of_payer` would find for it. One statement."""
+    rows = db.session.execute(
+        sa.select(Journey.subscription_id, Journey.reference)
+        .where(*_unfinished_of_payer(billing_account_id), Journey.subscription_id.in_(subscription_ids))
+        .order_by(Journey.id)
+    )
+    return {row.subscription_id: row.reference for row in rows}
 
 
 def note(journey: Journey, step: str, what: str, **detail: Any) -> None:

@@ -30,7 +30,7 @@ class Item:
 class Node:
     """``kind``: cloud, billing, workspace, console. ``state``: exists, making, later, ended, locked.
 
-    ``accent`` says that the details speak of what this page makes. ``items`` stand below them.
+    ``accent`` says that the details speak of what this page makes. ``parts`` stand below its title.
     """
 
     kind: str
@@ -38,7 +38,7 @@ class Node:
     title: str
     details: tuple[str, ...] = ()
     accent: bool = False
-    items: tuple[Item, ...] = ()
+    parts: tuple[Item, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -100,6 +100,15 @@ def of_a_door() -> Line:
     return join(
         Node("workspace", "exists", _("Workspace"), (_("Lives on one site"),)),
         Node("console", "exists", _("Console account"), (_("Belongs to the same site"),)),
+    )
+
+
+def of_the_billing_center() -> Line:
+    """What the Billing Center is there for."""
+    return join(
+        Node("cloud", "exists", _("Cloud accounts"), (_("Registered there"),)),
+        Node("billing", "exists", _("Billing Center account"), (_("One for your company"),)),
+        Node("workspace", "exists", _("Workspaces"), (_("Many, on any site"),)),
     )
 
 

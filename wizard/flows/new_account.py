@@ -102,7 +102,7 @@ def hold_name(journey: Journey) -> bool:
 
 
 def make(journey: Journey, origin: str, company_name: str, **about: str | None) -> ConsoleAccount:
-    """Make the console account; the journey's password hash moves into it, and its owner is told.
+    """Make the console account with the journey's password hash, which the caller takes out, and tell its owner.
 
     Raises :class:`Refused` where the address or the name got an account meanwhile, and :class:`MadeMeanwhile`
     where this journey's own second request made it.
@@ -132,6 +132,5 @@ def make(journey: Journey, origin: str, company_name: str, **about: str | None) 
             )
         ) from None
     usernames.keep(person.username, journey.reference, f"console:{account.id}")
-    journey.password_hash = None
     outbox.enqueue("mail", show.account_created(journey, account), key=f"account-created:{account.id}")
     return account

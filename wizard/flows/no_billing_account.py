@@ -1,8 +1,8 @@
 """The flow *no Billing Center account*: from nothing to a working workspace.
 
-Basic information → code → (bind the account the address has?) → (another username) → company information → activation method → (subscribe at
-AWS) → being made → successful. Each step's ``is_done`` is a fact: a verified address, a held name, an
-account, a workspace.
+Basic information → code → (bind the account this address has?) → (another username) → company information →
+activation method → (subscribe at AWS) → being made → successful. Each step's ``is_done`` is a fact: a verified
+address, a held name, an account, a workspace.
 """
 
 from flask_babel import get_locale
@@ -25,6 +25,7 @@ from wizard.flows.refusals import Refused
 from wizard.forms import Form
 from wizard.i18n import language_of
 from wizard.marketplaces import arrivals
+from wizard.verification import codes
 from wizard.verification.forms import CodeForm
 
 ABOUT_COMPANY = ("industry", "region", "description", "contact_name")
@@ -110,7 +111,8 @@ def enter_code(journey: Journey, form: CodeForm) -> None:
 
     Where the address has a Billing Center account its owner may know that now, and is offered to bind it.
     """
-    challenge = proofs.enter(journey, new_account.PURPOSE, "code", form.code.data or "", address_proven)
+    challenge = codes.live(new_account.PURPOSE, journey.reference)
+    challenge = proofs.enter(journey, challenge, "code", form.code.data or "", address_proven)
     if challenge is None:
         return
     journey.billing_account_id = challenge.about.get("billing_account")
@@ -124,9 +126,8 @@ def answer_offer(journey: Journey, form: OfferForm) -> None:
     journeys.answer(journey, offer=form.offer.data)
     journeys.note(journey, "offer", form.offer.data)
     if form.offer.data == "bind":
-        account = journey.billing_account
-        assert account is not None
-        leads.bind_account(journey, account)
+        assert journey.billing_account_id is not None
+        leads.bind_account(journey, journey.billing_account_id)
         leads.switch(journey)
 
 
@@ -137,13 +138,14 @@ def register(journey: Journey, form: CompanyForm) -> None:
         account = new_account.make(
             journey,
             journey.reference,
-            **{name: journey.answers[name] or None for name in ("company_name", *ABOUT_COMPANY)},
+            journey.answers["company_name"],
+            **{name: journey.answers[name] or None for name in ABOUT_COMPANY},
         )
     except new_account.MadeMeanwhile:
         return
     if journey.arrival_id:
         arrivals.forget_contact(journey.arrival_id)
-    journey.console_account = account
+    journey.console_account, journey.password_hash = account, None
     journeys.note(journey, "company", "registered")
 
 

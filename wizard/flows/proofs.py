@@ -44,13 +44,16 @@ def send_again(journey: Journey, purpose: str, step: str, anew: Callable[[], Non
 
 
 def enter(
-    journey: Journey, purpose: str, step: str, typed: str, proven: Callable[[Journey], bool]
+    journey: Journey,
+    challenge: codes.Challenge | None,
+    step: str,
+    typed: str,
+    proven: Callable[[Journey], bool],
 ) -> codes.Challenge | None:
-    """Spend a code. None when another request of the same double click has: this one follows it.
+    """Spend the code of the live challenge. None when another request of the same double click has: this one follows.
 
     ``proven`` says whether what the code is for is shown by now. Raises :class:`Refused`.
     """
-    challenge = codes.live(purpose, journey.reference)
     if challenge is None:
         db.session.refresh(journey)
         if proven(journey):

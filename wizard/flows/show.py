@@ -314,4 +314,5 @@ def success(journey: Journey, _form: Any) -> dict[str, Any]:
         "paid_by": payer(journey),
         "sign_in_url": url_for("console.sign_in", site=workspace.site_id),
         "username": account.username,
+        "billing_url": url_for("billing_center.sign_in"),
     }

@@ -23,12 +23,13 @@ from wizard.flows.forms import (
 from wizard.flows.models import Journey
 from wizard.flows.new_account import address_proven
 from wizard.forms import Form
+from wizard.lists import Listed, page_number, searched_for
 from wizard.marketplaces import protocol as marketplaces
-from wizard.pages import page_number
 from wizard.sites import choices
 from wizard.sites import directory as sites
 from wizard.verification import codes
 from wizard.verification.wording import of_page
+from wizard.wording import time_of_day
 
 F = TypeVar("F", bound=CreateForm)
 
@@ -45,6 +46,7 @@ MOST_TOLD = 10
 def around(journey: Journey) -> dict[str, Any]:
     """The site chooser at the top right."""
     form = SiteForm(formdata=None, data={"site": journey.answers.get("site")})
+    form.site.id = "site-of-new"  # A page may ask for the site itself, and ids must be unique.
     method = _method(journey)
     chosen = site_of(journey)
     return {
@@ -67,7 +69,7 @@ def site_form(journey: Journey) -> SiteForm:
 
 def site_of(journey: Journey) -> Any:
     """The site chosen for new workspaces, or None."""
-    chosen = journey.answers.get("site")
+    chosen = journey.answers.get("site", "")
     offered = {choice.value for choice in choices.offered(_method(journey))}
     return sites.get(chosen) if chosen in offered else None
 
@@ -114,7 +116,7 @@ def _workspaces(journey: Journey, step: str) -> line.Node:
     details = (_("and %(count)s more", count=more),) if more else ()
     if not items:
         return line.Node("workspace", "making", title, (_("You choose them here"),), accent=True)
-    return line.Node("workspace", "exists", title, details, items=tuple(items))
+    return line.Node("workspace", "exists", title, details, parts=tuple(items))
 
 
 def bound_here(journey: Journey) -> settlement.Bound:
@@ -173,15 +175,29 @@ def _kind(journey: Journey) -> str:
 
 def code(journey: Journey, _form: Form) -> dict[str, Any]:
     challenge = codes.live(BIND, journey.reference)
-    typed = journey.answers.get("billing_username", "")
     return {
         **of_page(challenge),
-        "sent_to": _("the address of Billing Center account %(username)s", username=typed)
-        if journey.answers.get("which") == OTHER
-        else _("the address of that Billing Center account"),
+        "sent_to": _sent_to(journey, time_of_day(challenge.sent_at) if challenge else ""),
         "resend_url": url_for("flows.action", reference=journey.reference, key="code", name="resend"),
         "change_url": url_for("flows.step", reference=journey.reference, key="account"),
     }
+
+
+def _sent_to(journey: Journey, time: str) -> str:
+    """The same sentence for a username that is known and one that is not, and true of both."""
+    if journey.answers.get("which") == SAME:
+        return _(
+            "We sent an email at %(time)s to the address of the Billing Center account that this %(account)s pays "
+            "through already.",
+            account=_kind(journey),
+            time=time,
+        )
+    name = journey.answers.get("billing_username", "")
+    return _(
+        "If “%(username)s” is a Billing Center account, we sent an email to its address at %(time)s.",
+        username=name,
+        time=time,
+    )
 
 
 def about_code(journey: Journey, account: BillingAccount | None) -> dict[str, Any]:
@@ -203,12 +219,11 @@ def about_code(journey: Journey, account: BillingAccount | None) -> dict[str, An
 
 def list_of(journey: Journey, _form: Form) -> dict[str, Any]:
     assert journey.billing_account_id is not None
-    search = request.args.get("q", "").strip()[:80]
+    search = searched_for()
     found = workspaces.settled_through(journey.billing_account_id, search, page_number())
     return {
         **payment(journey),
-        "search": search,
-        "list": found,
+        "listed": Listed(found, search),
         "rows": [_row(journey, workspace) for workspace in found.items],
         "bound": bound_here(journey),
         "site": site_of(journey),
@@ -241,7 +256,7 @@ def _row(journey: Journey, workspace: Workspace) -> dict[str, Any]:
     }
 
 
-def kept_of_list() -> dict[str, str]:
+def kept_of_list() -> dict[str, Any]:
     """Where in the list somebody is."""
     return {name: request.args[name] for name in ("q", "page") if request.args.get(name)}
 
@@ -287,9 +302,7 @@ def bind(journey: Journey, _form: Form) -> dict[str, Any]:
         "bound": refusal is not None and refusal.reason == settlement.BOUND,
         "refusal": wording.refused(refusal, workspace, then) if refusal else None,
         "stays": not current_app.config["SETTLEMENT_LEAVE_ACTIVE_SUBSCRIPTION"],
-        "list_url": url_for(
-            "flows.step", reference=journey.reference, key="workspaces", **kept_of_list()
-        ),
+        "list_url": url_for("flows.step", reference=journey.reference, key="workspaces", **kept_of_list()),
     }
 
 

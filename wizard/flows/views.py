@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
-from flask import Blueprint, abort, flash, g, redirect, render_template, request, url_for
+from flask import Blueprint, abort, flash, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 from flask_babel import gettext as _
 from sqlalchemy.exc import IntegrityError
@@ -64,7 +64,7 @@ def site(reference: str) -> ResponseReturnValue:
     journey = _mine(reference)
     back = request.args.get("back", "")
     if not back.startswith(f"/journeys/{reference}/"):
-        back = url_for(".resume", reference=reference)
+        back = url_for("flows.resume", reference=reference)
     form = show_binding.site_form(journey)
     if form.validate_on_submit():
         journeys.answer(journey, site=form.site.data)
@@ -194,7 +194,9 @@ def _render(journey: Journey, step: Step[Journey], form: Form, **more: Any) -> s
         if journey.console_account and journey.finished_at is None
         else None,
         "back_url": _url(journey, back) if back else None,
-        "switch_url": url_for(".other", reference=journey.reference) if leads.can_switch(journey) else None,
+        "switch_url": url_for("flows.other", reference=journey.reference)
+        if leads.can_switch(journey)
+        else None,
         "action_url": request.full_path.rstrip("?")
         if request.endpoint == "flows.step"
         else _url(journey, step),
@@ -206,10 +208,11 @@ def _render(journey: Journey, step: Step[Journey], form: Form, **more: Any) -> s
 
 
 def _mine(reference: str) -> Journey:
-    """This browser's or this account's journey; 404 for anybody else's, 410 for one that is over."""
+    """The journey of this browser or of an account signed in here; 404 for anybody else's, 410 for one that is over."""
     journey = journeys.mine(reference)
-    if journey is None and (account_id := identity.console_account_id()):
-        journey = journeys.of_account(reference, account_id)
+    if journey is None:
+        signed_in = (identity.console_account_id(), identity.billing_account_id())
+        journey = journeys.of_accounts(reference, *signed_in)
     if journey is None:
         abort(404, "journey")
     if journeys.is_over(journey):
@@ -238,5 +241,5 @@ def _to(journey: Journey, step: Step[Journey], arrival: str | None = None) -> Re
 def _url(journey: Journey, step: Step[Journey], arrival: str | None = None) -> str:
     if not journey.is_written:
         return url_for("doors.register")
-    kept = {name: request.args[name] for name in step.page.keeps if request.args.get(name)}
-    return url_for(".step", reference=journey.reference, key=step.key, arrival=arrival, **kept)
+    kept: dict[str, Any] = {name: request.args[name] for name in step.page.keeps if request.args.get(name)}
+    return url_for("flows.step", reference=journey.reference, key=step.key, arrival=arrival, **kept)

@@ -1,0 +1,1 @@
+"""Room: the Billing Center's pages."""

@@ -1,0 +1,115 @@
+"""Cloud accounts: what each has bought, and the workspaces that pays for."""
+
+from itertools import groupby
+from typing import Any
+
+from flask import abort, flash, redirect, url_for
+from flask.typing import ResponseReturnValue
+from flask_babel import gettext as _
+
+from wizard.accounts import identity
+from wizard.billing import subscriptions, workspaces
+from wizard.billing.models import ACTIVE, Subscription, Workspace
+from wizard.billing.settlement import Bound
+from wizard.billing.wording import cloud_account_name, purchase_id, state_of
+from wizard.billing_center.views import bp, page
+from wizard.flows import arrival as leads
+from wizard.flows import journeys, line
+from wizard.forms import Button
+from wizard.limits import limited
+from wizard.lists import Listed, page_number, searched_for
+from wizard.marketplaces.protocol import listed
+from wizard.sites import directory as sites
+
+_ONE = "/cloud-accounts/<int(max=2147483647):subscription_id>"
+"""The largest number a database takes for an id; beyond it there is no page."""
+
+
+@bp.get("/cloud-accounts")
+def cloud_accounts() -> str:
+    """What this account has bought, by cloud account, with the first of the workspaces each purchase pays for."""
+    account_id, search = identity.billing_account().id, searched_for()
+    mine = subscriptions.claimed_by(account_id, search, page_number())
+    ids = [subscription.id for subscription in mine.items]
+    settled = subscriptions.settled_by(ids) if ids else {}
+    begun = journeys.unfinished_for(account_id, ids) if ids else {}
+    accounts = [
+        (
+            cloud_account_name(account),
+            [_told(one, settled.get(one.id, Bound((), 0)), begun.get(one.id)) for one in bought],
+        )
+        for account, bought in groupby(mine.items, lambda one: one.cloud_account)
+    ]
+    return page(
+        "billing_center/cloud_accounts.html",
+        accounts=accounts,
+        listed=Listed(mine, search),
+        listings=listed(),
+    )
+
+
+@bp.get(_ONE)
+def cloud_account(subscription_id: int) -> str:
+    """One purchase and all the workspaces it pays for. 404 for anybody else's."""
+    bought = _mine(subscription_id)
+    search = searched_for()
+    paid = workspaces.paid_by(bought, search, page_number())
+    begun = journeys.unfinished_of_payer(identity.billing_account().id, bought.id)
+    return page(
+        "billing_center/cloud_account.html",
+        account=cloud_account_name(bought.cloud_account),
+        one=_told(bought, Bound(tuple(paid.items), paid.total or 0), begun.reference if begun else None),
+        listed=Listed(paid, search),
+        pays=bool(paid.total or search),
+        back_url=url_for(".cloud_accounts"),
+    )
+
+
+@bp.route(f"{_ONE}/bind", methods=["GET", "POST"])
+@limited("account")
+def bind(subscription_id: int) -> ResponseReturnValue:
+    """On to the workspaces that may be bound. Whoever opens its address gets the page."""
+    bought = _mine(subscription_id)
+    if not Button().validate_on_submit():
+        return redirect(url_for(".cloud_account", subscription_id=bought.id), 303)
+    try:
+        journey = leads.bind_more(bought, identity.billing_account())
+    except subscriptions.SubscriptionTaken:
+        flash(_("This subscription has ended: it pays for no more workspaces."))
+        return redirect(url_for(".cloud_account", subscription_id=bought.id), 303)
+    return redirect(url_for("flows.resume", reference=journey.reference), 303)
+
+
+def _mine(subscription_id: int) -> Subscription:
+    bought = subscriptions.of_payer(subscription_id, identity.billing_account().id)
+    if bought is None:
+        abort(404)
+    return bought
+
+
+def _told(bought: Subscription, paid: Bound, begun: str | None) -> dict[str, Any]:
+    """One purchase as a page shows it; ``begun`` is the reference of the journey that binds workspaces to it."""
+    is_active = bought.state == ACTIVE
+    what, name = purchase_id(bought)
+    return {
+        "url": url_for(".cloud_account", subscription_id=bought.id),
+        "product": line.product_title(),
+        "since": bought.created_at,
+        "until": bought.ended_at,
+        "id": (what, name),
+        "is_active": is_active,
+        "state": ("active", _("Subscribed")) if is_active else ("none", _("Ended")),
+        "workspaces": [_workspace(workspace) for workspace in paid.newest],
+        "more": paid.count - len(paid.newest),
+        "go_on_url": url_for("flows.resume", reference=begun) if begun and is_active else None,
+        "bind_url": url_for(".bind", subscription_id=bought.id) if is_active else None,
+    }
+
+
+def _workspace(workspace: Workspace) -> dict[str, Any]:
+    return {
+        "name": workspace.name,
+        "site": str(sites.get(workspace.site_id).label),
+        "public_id": workspace.public_id,
+        "state": state_of(workspace),
+    }

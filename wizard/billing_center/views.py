@@ -1,0 +1,94 @@
+"""The Billing Center: sign-in and the way out. What is behind the door is in a module for each page of its menu."""
+
+import re
+from typing import Any
+
+from flask import Blueprint, redirect, render_template, request, session, url_for
+from flask.typing import ResponseReturnValue
+from flask_babel import gettext as _
+
+from wizard.accounts import directory, identity, sessions
+from wizard.billing_center.forms import SignInForm
+from wizard.flows import journeys, line
+from wizard.forms import Button
+from wizard.limits import LimitReached, client_address, limited
+from wizard.marketplaces import arrivals
+from wizard.wording import try_again_at
+
+bp = Blueprint("billing_center", __name__, url_prefix="/billing")
+
+
+@bp.route("/sign-in", methods=["GET", "POST"])
+@limited("sign_in")
+def sign_in() -> ResponseReturnValue:
+    """Sign in; whoever was on the way goes on there."""
+    form, problem = SignInForm(), None
+    if form.validate_on_submit():
+        try:
+            account = directory.sign_in_billing(
+                form.username.data or "", form.password.data or "", client_address()
+            )
+        except directory.SignInRefused:
+            problem = _("This username and password do not belong together. Check both")
+        except LimitReached as limit:
+            problem = try_again_at(limit.until)
+        else:
+            session.pop("csrf_token", None)
+            sessions.start(identity.BILLING, account.id)
+            return redirect(_lead_on(account.id), 303)
+    page = render_template(
+        "billing_center/sign_in.html",
+        form=form,
+        problem=problem,
+        place=_("Billing Center"),
+        action_url=url_for(".sign_in", next=request.args.get("next")),
+        line=line.of_the_billing_center(),
+        line_title=_("What you sign in to"),
+        explains=True,
+    )
+    return page, 422 if problem or form.errors or form.form_errors else 200
+
+
+def _lead_on(account_id: int) -> str:
+    """Where they wanted; else on with what was left half done; else with a purchase that waits in this browser."""
+    wanted = request.args.get("next", "")
+    if re.fullmatch(r"/billing/(?!sign-)[\w/-]*|/arrive/[\w-]+", wanted, re.ASCII):
+        return wanted
+    if journey := journeys.unfinished_of_payer(account_id):
+        return url_for("flows.resume", reference=journey.reference)
+    if arrival := arrivals.waiting_here():
+        return url_for("doors.arrive", arrival_id=arrival.id)
+    return url_for(".cloud_accounts")
+
+
+@bp.post("/sign-out")
+def sign_out() -> ResponseReturnValue:
+    """End this browser's session here, and every journey it is on. Its console stays as it is."""
+    if not Button().validate_on_submit():
+        return redirect(url_for(".front"), 303)
+    sessions.stop(identity.BILLING)
+    journeys.leave_here()
+    return redirect(url_for(".sign_in"), 303)
+
+
+@bp.get("/")
+def front() -> ResponseReturnValue:
+    """To the first page of the menu."""
+    return redirect(url_for(".cloud_accounts"), 303)
+
+
+def page(template: str, **context: Any) -> str:
+    """A page of somebody signed in, with what stands at the top of each."""
+    menu = [(_("Cloud accounts"), url_for(".cloud_accounts"), ("cloud_accounts", "cloud_account"))]
+    return render_template(
+        template,
+        place=_("Billing Center"),
+        home_url=url_for(".front"),
+        menu=[
+            (text, url, request.endpoint in [f"{bp.name}.{name}" for name in of]) for text, url, of in menu
+        ],
+        username=identity.billing_account().username,
+        sign_out=Button(),
+        sign_out_url=url_for(".sign_out"),
+        **context,
+    )
