@@ -24,6 +24,7 @@ from wizard.billing import notices, workspaces
 from wizard.brand import Brand, load_brand
 from wizard.console import reset_views
 from wizard.console import views as console_views
+from wizard.flows import reminders, resume_views
 from wizard.flows import views as flows_views
 from wizard.i18n import init_languages
 from wizard.marketplaces import views as marketplaces_views
@@ -77,6 +78,7 @@ def create_app(settings: Settings) -> Flask:
     app.register_blueprint(health.bp)
     app.register_blueprint(marketplaces_views.bp)
     app.register_blueprint(flows_views.bp)
+    app.register_blueprint(resume_views.bp)
     app.register_blueprint(console_views.bp)
     app.register_blueprint(reset_views.bp)
 
@@ -89,6 +91,7 @@ def create_app(settings: Settings) -> Flask:
             "verification.mail": codes.deliver,
             "billing.make_workspace": workspaces.make,
             "billing.tell_ready": notices.tell_ready,
+            "flows.remind": reminders.tell,
         },
     )
     if settings.sandbox:

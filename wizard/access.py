@@ -12,6 +12,7 @@ ARRIVAL = "browser that holds the arrival's claim"
 JOURNEY = "journey owner"
 CONSOLE = "console account"
 RESET = "browser that asked for a new password"
+LINK = "whoever has a journey's mailed link"
 MARKETPLACE = "marketplace, by its token"
 
 ACCESS = {
@@ -29,6 +30,9 @@ ACCESS = {
     "flows.resume": JOURNEY,
     "flows.step": JOURNEY,
     "flows.action": JOURNEY,
+    "resume.begin": LINK,
+    "resume.code": LINK,
+    "resume.resend": LINK,
     "console.sign_in": PUBLIC,
     "console.sign_out": PUBLIC,
     "reset.begin": PUBLIC,
@@ -40,8 +44,8 @@ ACCESS = {
     "console.front": CONSOLE,
     "console.home": CONSOLE,
 }
-"""Endpoint → who may call it. Arrivals, journeys and password resets are found only through what proves them, so
-their views answer 404 to anybody else; a console page is not reached without a console account."""
+"""Endpoint → who may call it. Arrivals, journeys, mailed links and password resets are found only through what
+proves them, so their views answer 404 to anybody else; a console page is not reached without a console account."""
 
 
 def init_access(app: Flask) -> None:
