@@ -25,7 +25,7 @@ from wizard.billing_center import cloud_account_views
 from wizard.brand import Brand, load_brand
 from wizard.console import reset_views
 from wizard.console import views as console_views
-from wizard.flows import door_views
+from wizard.flows import door_views, mails, reminders, resume_views
 from wizard.flows import views as flows_views
 from wizard.i18n import init_languages
 from wizard.marketplaces import views as marketplaces_views
@@ -80,6 +80,7 @@ def create_app(settings: Settings) -> Flask:
     app.register_blueprint(marketplaces_views.bp)
     app.register_blueprint(door_views.bp)
     app.register_blueprint(flows_views.bp)
+    app.register_blueprint(resume_views.bp)
     app.register_blueprint(console_views.bp)
     app.register_blueprint(reset_views.bp)
     app.register_blueprint(cloud_account_views.bp)  # The one of all the room's pages.
@@ -93,6 +94,8 @@ def create_app(settings: Settings) -> Flask:
             "verification.mail": codes.deliver,
             "billing.make_workspace": workspaces.make,
             "billing.tell_ready": notices.tell_ready,
+            "flows.remind": reminders.tell,
+            "flows.tell_bound": mails.tell_bound,
         },
     )
     if settings.sandbox:

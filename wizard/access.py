@@ -13,6 +13,7 @@ JOURNEY = "journey owner"
 CONSOLE = "console account"
 BILLING = "Billing Center account"
 RESET = "browser that asked for a new password"
+LINK = "whoever has a journey's mailed link"
 MARKETPLACE = "marketplace, by its token"
 
 ACCESS = {
@@ -32,6 +33,9 @@ ACCESS = {
     "flows.other": JOURNEY,
     "flows.step": JOURNEY,
     "flows.action": JOURNEY,
+    "resume.begin": LINK,
+    "resume.code": LINK,
+    "resume.resend": LINK,
     "console.sign_in": PUBLIC,
     "console.sign_out": PUBLIC,
     "reset.begin": PUBLIC,
@@ -49,9 +53,9 @@ ACCESS = {
     "billing_center.cloud_account": BILLING,
     "billing_center.bind": BILLING,
 }
-"""Endpoint → who may call it. Arrivals, journeys and password resets are found only through what proves them, so
-their views answer 404 to anybody else; a page of the console or of the Billing Center is not reached without an
-account there."""
+"""Endpoint → who may call it. Arrivals, journeys, mailed links and password resets are found only through what
+proves them, so their views answer 404 to anybody else; a page of the console or of the Billing Center is not reached
+without an account there."""
 
 
 def init_access(app: Flask) -> None:

@@ -16,7 +16,7 @@ from flask import Flask, current_app
 from wizard import limits, logs, outbox
 from wizard.accounts import resets, sessions, usernames
 from wizard.extensions import db
-from wizard.flows import journeys
+from wizard.flows import journeys, reminders
 from wizard.outbox import entries
 from wizard.outbox.entries import BEAT_EVERY
 from wizard.transactions import after_commit
@@ -45,6 +45,15 @@ def sweep(app: Flask) -> None:
         for room in (limits, sessions, resets, usernames, codes, journeys, entries):
             room.sweep()
             db.session.commit()
+
+
+def remind(app: Flask, go_on: Callable[[], bool] = lambda: True) -> None:
+    """Write to everybody whose purchase waits too long, a batch a transaction, while ``go_on()``."""
+    with app.app_context():
+        while go_on() and reminders.remind():
+            db.session.commit()
+            db.session.expunge_all()
+        db.session.rollback()
 
 
 @click.command("worker")
@@ -120,4 +129,5 @@ class Worker:
         moment = time.monotonic()
         if moment - self._last_sweep >= SWEEP_EVERY.total_seconds() or not self._last_sweep:
             sweep(self._app)
+            remind(self._app, self._go_on)
             self._last_sweep = moment

@@ -22,6 +22,7 @@ from wizard import mail
 HERE = "http://127.0.0.1:5000"
 SIGN_IN = f"{HERE}/sign-in?site=us1"
 FORGOT = f"{HERE}/forgot-password?site=us1"
+GO_ON = f"{HERE}/go-on/IlNLLTdLUTQtTTJYRCI.c2lnbmVk"
 WHAT = {"username": "ada-1", "site": "us1 Oregon", "reference": "SK-7KQ4-M2XD"}
 
 MAILS: dict[str, dict[str, Any]] = {
@@ -42,6 +43,21 @@ MAILS: dict[str, dict[str, Any]] = {
     },
     "password_changed": {**WHAT, "when": "7 April 2026, 14:02 (UTC)", "forgot_url": FORGOT},
     "no_account": {**WHAT, "forgot_url": FORGOT, "register_url": f"{HERE}/register"},
+    "wrong_site": WHAT,
+    "account_bound": {
+        **WHAT,
+        "cloud_account": "AWS account 7828 5828 5006",
+        "when": "7 April 2026, 14:02 (UTC)",
+        "go_on_url": GO_ON,
+    },
+    "reminder": {
+        **WHAT,
+        "product": "Skylark pay-as-you-go",
+        "cloud_account": "AWS account 7828 5828 5006",
+        "left": "Company information and Activation method",
+        "cloud": "AWS",
+        "go_on_url": GO_ON,
+    },
 }
 SAID_BY = {
     "code": ("code", "works_until", "what_for", "paid_by"),
@@ -50,10 +66,13 @@ SAID_BY = {
     "workspace_ready": ("workspace_name", "site", "paid_by", "sign_in_url"),
     "password_changed": ("username", "site", "when", "forgot_url"),
     "no_account": ("site", "forgot_url", "register_url"),
+    "wrong_site": ("site",),
+    "account_bound": ("username", "cloud_account", "when", "go_on_url", "reference"),
+    "reminder": ("product", "cloud_account", "left", "cloud", "go_on_url", "reference"),
 }
 """What each mail must tell."""
 
-PLACES = (SIGN_IN, FORGOT, f"{HERE}/register")
+PLACES = (SIGN_IN, FORGOT, GO_ON, f"{HERE}/register")
 """Where a mail may lead, besides the brand's own pages: pages that ask, and act on nothing but an answer."""
 
 every_mail = pytest.mark.parametrize("name", sorted(MAILS))

@@ -266,6 +266,7 @@ def sweep() -> None:
         Journey.billing_account_id.is_(None),
     )
     change(sa.delete(JourneyEvent).where(JourneyEvent.journey_id.in_(over)))
+    sessions.stop_all(sessions.of("journey", over))  # SQLite may give another journey the same id.
     change(sa.delete(Journey).where(Journey.id.in_(over)))
     # Landings nobody went on from; a journey keeps the one it began with.
     begun = sa.select(Journey.arrival_id).where(Journey.arrival_id.is_not(None))

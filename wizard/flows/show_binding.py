@@ -177,13 +177,13 @@ def code(journey: Journey, _form: Form) -> dict[str, Any]:
     challenge = codes.live(BIND, journey.reference)
     return {
         **of_page(challenge),
-        "sent_to": _sent_to(journey, time_of_day(challenge.sent_at) if challenge else ""),
+        "sent": _sent(journey, time_of_day(challenge.sent_at) if challenge else ""),
         "resend_url": url_for("flows.action", reference=journey.reference, key="code", name="resend"),
         "change_url": url_for("flows.step", reference=journey.reference, key="account"),
     }
 
 
-def _sent_to(journey: Journey, time: str) -> str:
+def _sent(journey: Journey, time: str) -> str:
     """The same sentence for a username that is known and one that is not, and true of both."""
     if journey.answers.get("which") == SAME:
         return _(

@@ -27,6 +27,8 @@ DIGITS = 6
 LIFE = timedelta(minutes=10)
 TRIES = 5
 BETWEEN_MAILS = timedelta(seconds=60)
+DOUBLE_CLICK = timedelta(seconds=30)
+"""How long after a code was accepted the second submit of the same click may still come."""
 CODE_MESSAGE = "code"
 NOBODY = ""
 """The address of a challenge for a name that nobody has."""
@@ -228,7 +230,12 @@ def proved(purpose: str, bound_to: str, typed: str) -> Challenge | None:
     """
     spent = db.session.scalar(
         sa.select(Challenge)
-        .where(Challenge.purpose == purpose, Challenge.bound_to == bound_to, Challenge.outcome == "proven")
+        .where(
+            Challenge.purpose == purpose,
+            Challenge.bound_to == bound_to,
+            Challenge.outcome == "proven",
+            Challenge.closed_at > clock.now() - DOUBLE_CLICK,
+        )
         .order_by(Challenge.closed_at.desc())
         .limit(1)
     )

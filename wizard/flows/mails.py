@@ -1,0 +1,63 @@
+"""The mails about a journey, to its proven address: each a payload of the outbox's handler ``mail``."""
+
+from typing import Any
+
+import sqlalchemy as sa
+from babel.lists import format_list
+from flask_babel import force_locale
+from sqlalchemy.orm import joinedload
+
+from wizard import clock, mail
+from wizard.billing.wording import cloud_account_name
+from wizard.extensions import db
+from wizard.flows import line, resumption
+from wizard.flows.models import Journey
+from wizard.marketplaces import protocol as marketplaces
+from wizard.transactions import release
+from wizard.wording import date_and_time
+
+
+def tell_bound(payload: dict[str, Any], entry_id: int) -> None:
+    """The outbox's handler ``flows.tell_bound``: to whom a purchase was bound, with the way back to the journey."""
+    journey = db.session.scalars(
+        sa.select(Journey)
+        .where(Journey.id == payload["journey"])
+        .options(joinedload(Journey.subscription), joinedload(Journey.billing_account))
+    ).one()
+    told = bound_mail(journey)
+    release()
+    mail.send_later(told, entry_id)
+
+
+def bound_mail(journey: Journey) -> dict[str, Any]:
+    """To the owner of a Billing Center account to which the journey's purchase has just been bound."""
+    account, purchase = journey.billing_account, journey.subscription
+    assert account is not None
+    assert purchase is not None
+    with force_locale(account.locale):
+        cloud_account, when = cloud_account_name(purchase.cloud_account), date_and_time(clock.now())
+    context = {
+        "username": account.username,
+        "cloud_account": cloud_account,
+        "when": when,
+        "go_on_url": resumption.url_of(journey),
+        "reference": journey.reference,
+    }
+    return {"to": account.email, "name": "account_bound", "locale": account.locale, "context": context}
+
+
+def reminder(journey: Journey, left: list[Any]) -> dict[str, Any]:
+    """To somebody who bought and did not finish; ``left`` are the titles of what is left to do."""
+    assert journey.subscription is not None
+    cloud_account = journey.subscription.cloud_account
+    with force_locale(journey.locale):
+        context = {
+            "cloud_account": cloud_account_name(cloud_account),
+            "product": line.product_title(),
+            "left": format_list([str(title) for title in left], locale=journey.locale),
+            "go_on_url": resumption.url_of(journey),
+            "cloud": marketplaces.of_account(cloud_account).words.cloud,
+            "reference": journey.reference,
+        }
+    address = resumption.address_of(journey)
+    return {"to": address, "name": "reminder", "locale": journey.locale, "context": context}
