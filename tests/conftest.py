@@ -120,6 +120,7 @@ def templates(tmp_path_factory: pytest.TempPathFactory) -> FileSystemBytecodeCac
 @pytest.fixture
 def make_app(templates: "FileSystemBytecodeCache") -> "Iterator[Callable[[Settings], Flask]]":
     """``make_app(settings)``: an app as it is in production, except that an error surfaces in the test."""
+    from tests.support.compiled import compile_once
     from wizard import create_app
     from wizard.extensions import db
 
@@ -129,6 +130,8 @@ def make_app(templates: "FileSystemBytecodeCache") -> "Iterator[Callable[[Settin
         app = create_app(settings)
         app.testing = True
         app.jinja_env.bytecode_cache = templates  # Compiled once a run, not once a test.
+        with app.app_context():
+            compile_once(db.engine)
         made.append(app)
         return app
 

@@ -222,10 +222,10 @@ class Client:
                 yield f"needed {len(sql.statements)} statements, wants {most} at most:{listed}  [statements]"
 
     def _weight_problems(self, page: Page) -> Iterator[str]:
-        assets = [page.resolve(str(tag["href"])) for tag in page.soup.select('link[rel~="stylesheet"][href]')]
-        assets += [
-            page.resolve(str(tag["src"])) for tag in page.soup.select("script[src], img[src], iframe[src]")
-        ]
+        sheets = [tag for tag in page.tagged("link") if "stylesheet" in tag.get_attribute_list("rel")]
+        others = [tag for tag in page.tagged("script", "img", "iframe") if tag.has_attr("src")]
+        assets = [page.resolve(str(tag["href"])) for tag in sheets]
+        assets += [page.resolve(str(tag["src"])) for tag in others]
         assets = [asset for asset in dict.fromkeys(assets) if not asset.startswith("data:")]
         weights = {page.path: _gzipped(page.html.encode())}
         for asset in assets:

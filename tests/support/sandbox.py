@@ -7,10 +7,13 @@ import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import boto3
+import botocore.loaders
+import botocore.session
 from botocore.config import Config
 from flask import Flask
 from werkzeug.middleware.dispatcher import DispatcherMiddleware
@@ -21,6 +24,9 @@ from wizard.brand import load_brand
 from wizard.run import at_sandbox
 from wizard.sandbox import SandboxSettings, create_sandbox
 from wizard.sandbox.partitions import PARTITIONS
+
+# A new session reads its megabytes of service descriptions anew, and every app has sessions of its own.
+botocore.session.create_loader = cache(botocore.loaders.create_loader)
 
 ROOT = Path(__file__).resolve().parents[2]
 PRODUCT = "payg-7f3k2m9q4x"
