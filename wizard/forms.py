@@ -38,7 +38,7 @@ class Form(FlaskForm):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        fields: dict[str, Field] = self._fields
+        fields: dict[str, Field] = vars(self)["_fields"]
         first = [name for name in self.order if name in fields]
         self._fields = {name: fields[name] for name in dict.fromkeys([*first, *fields])}
 

@@ -1,4 +1,4 @@
-"""Going on in another browser: the mailed link tells nothing and opens nothing, the code mailed to the proven address does."""
+"""Going on in another browser: the mailed link tells and opens nothing, the code mailed to the proven address does."""
 
 import re
 from collections.abc import Callable
