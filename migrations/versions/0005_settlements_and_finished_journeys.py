@@ -52,7 +52,7 @@ def upgrade() -> None:
             postgresql_where=sa.text("finished_at IS NULL AND reminded_at IS NULL"),
         )
     with op.batch_alter_table("challenges", schema=None) as batch_op:
-        batch_op.add_column(sa.Column("asked_as", sa.String(), nullable=False, server_default=""))
+        batch_op.add_column(sa.Column("asked_as", sa.String(), nullable=False, server_default=sa.text("''")))
     op.execute("UPDATE journeys SET finished_at = created_at WHERE workspace_id IS NOT NULL")
 
 

@@ -378,7 +378,7 @@ def test_a_person_may_buy_in_two_partitions_and_keep_one_billing_center_account(
     first.to_end()
     second = another(person=person, site="cn2")
     second.land(partition="aws-cn").say_new().give_basics().enter_code()
-    second.give_company()
+    second.register_anyway().give_company()
     assert f"Billing Center account {person.username}" in second.page.text
     second.activate()
     assert second.wait_until_made().h1 == "Activation successful"

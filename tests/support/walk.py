@@ -73,6 +73,11 @@ class Walk:
         self.page = self.client.submit(self.page, self.word("Confirm"), code=code or self.code())
         return self.page
 
+    def register_anyway(self) -> "Walk":
+        """The address has a Billing Center account: register a console account all the same."""
+        self.page = self.client.submit(self.page, self.word("Next"), offer="register")
+        return self
+
     def give_company(self, **answers: object) -> Page:
         given = {"company_name": self.person.company, "agree": "y", **answers}
         self.page = self.client.submit(self.page, self.word("Register"), given)

@@ -1,6 +1,6 @@
 """The front doors: the home page, an arrival, registering, binding. What they lead to are a journey's pages."""
 
-from flask import Blueprint, abort, redirect, render_template, session, url_for
+from flask import Blueprint, abort, redirect, render_template, request, session, url_for
 from flask.typing import ResponseReturnValue
 from flask_babel import gettext as _
 from sqlalchemy.exc import IntegrityError
@@ -8,7 +8,7 @@ from sqlalchemy.orm.exc import StaleDataError
 
 from wizard.accounts import identity, sessions
 from wizard.billing.wording import cloud_account_kind
-from wizard.extensions import db
+from wizard.extensions import SAFE_METHODS, db
 from wizard.flows import arrival as leads
 from wizard.flows import existing_account, journeys, line, no_billing_account, show
 from wizard.flows.forms import ChoiceForm
@@ -109,10 +109,13 @@ def bind() -> ResponseReturnValue:
     """The front door for somebody who has a Billing Center account: on with the purchase this browser brought, or
     where to buy and how to come back with one."""
     journey, arrival = leads.purchase_here()
-    if journey is None:
+    if journey is None and arrival is not None:
         genuine(False)
-        if arrival is not None:
-            return redirect(url_for(".arrive", arrival_id=arrival.id), 303)
+        return redirect(url_for(".arrive", arrival_id=arrival.id), 303)
+    if journey is None:
+        if request.method not in SAFE_METHODS:
+            genuine(False)  # What was to be sent on has gone since.
+            return redirect(url_for(".bind"), 303)
         return render_template("arrivals/bind.html", listings=marketplaces.listed())
     if journey.flow == existing_account.FLOW.key or not leads.can_switch(journey):
         genuine(False)

@@ -34,7 +34,7 @@ class Challenge(Base):
     purpose: Mapped[str]
     bound_to: Mapped[str]
     address: Mapped[str]
-    asked_as: Mapped[str] = mapped_column(default="", server_default="")
+    asked_as: Mapped[str] = mapped_column(default="", server_default=text("''"))
     decoy: Mapped[bool]
     locale: Mapped[str]
     message: Mapped[str]
