@@ -123,6 +123,8 @@ def test_a_purchase_is_found_by_any_of_its_numbers_however_they_are_spaced(
         links = [str(link["href"]) for link in found.soup.select(".bought a")]
         assert links == [f"{CLOUD_ACCOUNTS}/{wanted[which][0]}"], text
         assert counted(found) == "1–1 of 1"
+    for pattern in ("%", "agmt_0", "5555%7777"):
+        assert "Nothing here has" in signed_in.submit(first, "Search", q=pattern).text
     missing = signed_in.submit(first, "Search", q="agmt-nobodys")
     assert "Nothing here has “agmt-nobodys” in it." in missing.text
     assert counted(signed_in.click(missing, "Show all")) == "1–10 of 300"
