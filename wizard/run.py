@@ -150,6 +150,7 @@ def _print_doors(settings: Settings) -> None:
         f"  The wizard           {settings.public_url}/",
         f"  Register             {settings.public_url}/register",
         f"  Sign in              {settings.public_url}/sign-in",
+        f"  Billing Center       {settings.public_url}/billing/sign-in",
     ]
     if settings.sandbox:
         lines += [

@@ -29,6 +29,7 @@ NOBODY = {
     "key": "basic",
     "marketplace": "aws-cn",
     "name": "resend",
+    "subscription_id": "1",
 }
 
 
@@ -72,7 +73,7 @@ def test_a_line_of_the_table_without_a_route_stops_the_start(
 def address(app: Flask, rule: Rule) -> str:
     if rule.endpoint == "asset":
         return str(app.extensions["asset_urls"]["style"])
-    return re.sub(r"<(?:\w+:)?(\w+)>", lambda found: NOBODY[found[1]], rule.rule)
+    return re.sub(r"<(?:[\w()=]+:)?(\w+)>", lambda found: NOBODY[found[1]], rule.rule)
 
 
 def test_each_kind_of_route_answers_a_stranger_as_the_table_says(app: Flask, client: Client) -> None:
@@ -95,6 +96,8 @@ def test_each_kind_of_route_answers_a_stranger_as_the_table_says(app: Flask, cli
                 assert page.status in (303, 422), told
             elif kind == access.CONSOLE:
                 assert (page.status, page.location) == (303, f"/sign-in?next={path}"), told
+            elif kind == access.BILLING:
+                assert (page.status, page.location) == (303, f"/billing/sign-in?next={path}"), told
             elif kind in (access.ARRIVAL, access.JOURNEY, access.RESET):
                 assert page.status == 404, told
                 assert "/sign-in" in page.links.values(), told

@@ -147,6 +147,8 @@ def test_a_form_that_was_not_meant_changes_nothing_and_keeps_its_answers(
     refuses_what_was_not_meant(taken, places["username"], foreign)
     walk.page = walk.client.get("/sign-in")
     refuses_what_was_not_meant(walk, places["sign in"], foreign)
+    walk.page = walk.client.get("/billing/sign-in")
+    refuses_what_was_not_meant(walk, places["billing sign in"], foreign)
     walk.sign_in()
     walk.client.post("/sign-out", {"csrf_token": foreign})
     assert walk.client.get("/console/", follow=True).h1 == "Harbour"

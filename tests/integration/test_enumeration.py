@@ -240,9 +240,18 @@ def test_a_taken_username_is_told_only_after_the_code(
 # ── sign-in ─────────────────────────────────────────────────────────────────────────────────────────────────
 
 
+DOORS: dict[str, dict[str, object]] = {f"/sign-in?site={SITE}": {"site": SITE}, "/billing/sign-in": {}}
+"""Each area's door, and what is typed there besides a name and a password."""
+
+
+@pytest.mark.parametrize("door", DOORS)
 @pytest.mark.parametrize("by", ["username", "email"])
 def test_signing_in_answers_alike_for_known_and_unknown(
-    make_app: Callable[..., Flask], settings: Settings, customer: Callable[[str, int], Person], by: str
+    make_app: Callable[..., Flask],
+    settings: Settings,
+    customer: Callable[[str, int], Person],
+    by: str,
+    door: str,
 ) -> None:
     """… from the first try on, in a process that has just started."""
     known, unknown = customer(SITE, 9001), Person(number=9002)
@@ -250,8 +259,8 @@ def test_signing_in_answers_alike_for_known_and_unknown(
     for person in (unknown, known):
         fresh = make_app(replace(settings, argon2_memory_kib=next(_never_used)))
         browser, saw = Client(fresh, origin=settings.public_url), Seen()
-        page = browser.get(f"/sign-in?site={SITE}")
-        form = {"site": SITE, "username": getattr(person, by), "password": "not this one, surely"}
+        page = browser.get(door)
+        form = {**DOORS[door], "username": getattr(person, by), "password": "not this one, surely"}
         with hashing() as hashed:
             for _try in range(11):  # One more than the failures a name is let through with.
                 saw.add("sign in", browser.submit(page, "Sign in", form, without=READ_ALREADY), hashed)
@@ -259,14 +268,15 @@ def test_signing_in_answers_alike_for_known_and_unknown(
     assert not seen[0].differs_from(seen[1])
 
 
+@pytest.mark.parametrize("door", DOORS)
 def test_no_limit_tells_which_address_belongs_to_a_username(
-    client: Client, customer: Callable[[str, int], Person]
+    client: Client, customer: Callable[[str, int], Person], door: str
 ) -> None:
     """… nor that anybody has either: each is given as many tries as a name that nobody has."""
     person = customer(SITE, 9001)
-    page = client.get(f"/sign-in?site={SITE}")
+    page = client.get(door)
     for name in (person.username, person.email, "nobody-here"):
-        wrong = {"site": SITE, "password": "not this one, surely", "username": name}
+        wrong = {**DOORS[door], "password": "not this one, surely", "username": name}
         told = [client.submit(page, "Sign in", wrong, without=READ_ALREADY).text for _try in range(11)]
         assert all("do not belong together" in each for each in told[:10])
         assert "tried too often" in told[10]

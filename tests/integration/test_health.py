@@ -202,6 +202,8 @@ def counted(walk: Walk) -> Figures:
         "mails": of("outbox_attempts", kind="verification.mail", outcome="done"),
         "signed in": of("sign_ins", area="console", outcome="accepted"),
         "not signed in": of("sign_ins", area="console", outcome="refused"),
+        "paying": of("sign_ins", area="billing", outcome="accepted"),
+        "not paying": of("sign_ins", area="billing", outcome="refused"),
     }
 
 
@@ -219,6 +221,9 @@ def test_what_customers_do_is_counted_and_nobody_is_named(
     walk.wait_until_made()
     walk.sign_in(password="not this one")
     walk.sign_in()
+    for password in ("not this one", walk.person.password):
+        typed = {"username": walk.person.username, "password": password}
+        walk.client.submit(walk.client.get("/billing/sign-in"), "Sign in", typed)
     walk.client.get("/nowhere/of/note")
     after = counted(walk)
     assert {name: after[name] - before[name] for name in after} == {
@@ -236,6 +241,8 @@ def test_what_customers_do_is_counted_and_nobody_is_named(
         "mails": 1,
         "signed in": 1,
         "not signed in": 1,
+        "paying": 1,
+        "not paying": 1,
     }
     text = walk.client.get("/metrics").html
     for known in (walk.person.username, "nowhere", "not this one", walk.bought["customerAWSAccountId"]):

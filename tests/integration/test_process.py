@@ -83,7 +83,7 @@ def assert_each_ends_with_a_workspace(walks: list[HttpWalk]) -> None:
 def test_every_printed_door_opens(server: Server) -> None:
     printed = re.findall(r"https?://\S+", server.log.read_text().partition("Ctrl-C")[0])
     sandbox = server.sandbox_url
-    wanted = [server.url + path for path in ("/", "/register", "/sign-in")]
+    wanted = [server.url + path for path in ("/", "/register", "/sign-in", "/billing/sign-in")]
     assert set(printed) == {*wanted, sandbox + "/", sandbox + "/aws/", sandbox + "/mailbox"}
     for door in printed:
         with urllib.request.urlopen(door, timeout=30) as answer:

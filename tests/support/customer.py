@@ -63,6 +63,7 @@ CHINESE = {
     "Confirm that AWS pays": "确认由 AWS 付款",
     "Your workspace is being made": "正在创建您的工作空间",
     "Activation successful": "开通成功",
+    "Cloud accounts": "云账号",
 }
 
 

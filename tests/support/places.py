@@ -75,6 +75,10 @@ def at_sign_in(walk: Walk, _another: Another) -> None:
     walk.page = walk.client.get("/sign-in")
 
 
+def at_billing_sign_in(walk: Walk, _another: Another) -> None:
+    walk.page = walk.client.get("/billing/sign-in")
+
+
 PLACES = (
     Place("choice", lambda walk, _: walk.land(), "Next", {"has_account": frozenset()}, (("has_account",),)),
     Place(
@@ -142,6 +146,14 @@ PLACES = (
         },
         (("site", "password"), ("username",)),
         good={"site": "us1", "username": "nobody", "password": "nothing"},
+    ),
+    Place(
+        "billing sign in",
+        at_billing_sign_in,
+        "Sign in",
+        {"username": TEXT, "password": ANYTHING - NOTHING - {"huge"}},
+        (("password",), ("username",)),
+        good={"username": "nobody", "password": "nothing"},
     ),
 )
 
