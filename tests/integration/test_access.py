@@ -29,6 +29,7 @@ NOBODY = {
     "key": "basic",
     "marketplace": "aws-cn",
     "name": "resend",
+    "opaque": "nobodys",
 }
 
 
@@ -95,7 +96,7 @@ def test_each_kind_of_route_answers_a_stranger_as_the_table_says(app: Flask, cli
                 assert page.status in (303, 422), told
             elif kind == access.CONSOLE:
                 assert (page.status, page.location) == (303, f"/sign-in?next={path}"), told
-            elif kind in (access.ARRIVAL, access.JOURNEY, access.RESET):
+            elif kind in (access.ARRIVAL, access.JOURNEY, access.LINK, access.RESET):
                 assert page.status == 404, told
                 assert "/sign-in" in page.links.values(), told
             else:
@@ -180,6 +181,9 @@ def test_each_door_that_takes_something_has_a_limit_for_one_address(in_productio
         "/forgot-password/code",
         "/forgot-password/code/resend",
         "/forgot-password/new",
+        "/go-on/nobodys",
+        "/go-on/nobodys/code",
+        "/go-on/nobodys/code/resend",
     )
     assert all(client.post(path).status != 429 for path in doors)
     fill_limit(in_production)

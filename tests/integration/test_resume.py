@@ -1,4 +1,4 @@
-"""Going on in another browser: the mailed link tells nothing and opens nothing, the code mailed to the proven address does."""
+"""Going on in another browser: a mailed link tells and opens nothing, the code mailed to the proven address does."""
 
 import re
 from collections.abc import Callable
@@ -172,7 +172,9 @@ def test_whoever_is_signed_in_with_its_console_account_is_led_straight_on(walk: 
 # ── a stranger ──────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def test_a_stranger_with_the_link_learns_nothing(app: Flask, walk: Walk, another: Callable[..., Walk]) -> None:
+def test_a_stranger_with_the_link_learns_nothing(
+    app: Flask, walk: Walk, another: Callable[..., Walk]
+) -> None:
     """Whoever's journey it is, the pages are the same to the last byte, but for the link and what is the browser's."""
     bought = walk.to_activation()
     unbought = another(site="eu1")
