@@ -30,6 +30,7 @@ NOBODY = {
     "marketplace": "aws-cn",
     "name": "resend",
     "subscription_id": "1",
+    "opaque": "nobodys",
 }
 
 
@@ -98,7 +99,7 @@ def test_each_kind_of_route_answers_a_stranger_as_the_table_says(app: Flask, cli
                 assert (page.status, page.location) == (303, f"/sign-in?next={path}"), told
             elif kind == access.BILLING:
                 assert (page.status, page.location) == (303, f"/billing/sign-in?next={path}"), told
-            elif kind in (access.ARRIVAL, access.JOURNEY, access.RESET):
+            elif kind in (access.ARRIVAL, access.JOURNEY, access.LINK, access.RESET):
                 assert page.status == 404, told
                 assert "/sign-in" in page.links.values(), told
             else:
@@ -183,6 +184,9 @@ def test_each_door_that_takes_something_has_a_limit_for_one_address(in_productio
         "/forgot-password/code",
         "/forgot-password/code/resend",
         "/forgot-password/new",
+        "/go-on/nobodys",
+        "/go-on/nobodys/code",
+        "/go-on/nobodys/code/resend",
     )
     assert all(client.post(path).status != 429 for path in doors)
     fill_limit(in_production)

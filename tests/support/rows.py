@@ -10,7 +10,7 @@ from wizard import clock
 from wizard.accounts import addresses
 from wizard.accounts.models import BillingAccount
 from wizard.billing import subscriptions
-from wizard.billing.models import AWS, Subscription
+from wizard.billing.models import AWS
 from wizard.extensions import db
 from wizard.flows import journeys
 from wizard.flows.models import Journey
@@ -82,6 +82,3 @@ def read(app: Flask, model: type[Any], key: int, *names: str) -> list[Any]:
     with app.app_context():
         row = db.session.get_one(model, key)
         return [getattr(row, name) for name in names]
-
-
-__all__ = ["Subscription", "billing_account", "journey", "purchase", "read"]
