@@ -3,6 +3,7 @@
 owner = accounts_of(app, Person(), "us1")
 bought = purchases(app, owner, 300)
 workspaces(app, owner, 5_000, bought[0])
+page = sign_in(client, owner)           # to the Billing Center
 """
 
 import itertools
@@ -13,11 +14,16 @@ from typing import Any
 import sqlalchemy as sa
 from flask import Flask
 
+from tests.support.client import Client
 from tests.support.factories import Person
+from tests.support.page import Page
+from tests.support.walk import CHINESE
 from wizard import clock
 from wizard.accounts import addresses, directory, passwords, usernames
 from wizard.billing.models import ACTIVE, BILLING_CENTER, CloudAccount, Subscription, Workspace
 from wizard.extensions import db
+from wizard.flows import journeys
+from wizard.flows.models import Journey
 
 _numbers = itertools.count(1)
 
@@ -107,6 +113,42 @@ def workspaces(
             for number in range(1, count + 1)
         ]
         return _insert(Workspace, rows)
+
+
+DOOR = "/billing/sign-in"
+
+
+def sign_in(client: Client, owner: Owner, door: str = DOOR, follow: bool = True, **typed: object) -> Page:
+    """Sign in to the Billing Center; ``typed`` instead of what is right."""
+    answers = {"username": owner.person.username, "password": owner.person.password, **typed}
+    button = CHINESE["Sign in"] if client.language == "zh" else "Sign in"
+    return client.submit(client.get(door), button, answers, follow=follow)
+
+
+def begun(app: Flask, owner: Owner, subscription_id: int) -> str:
+    """The reference of a journey that binds workspaces to a purchase of this owner."""
+    reference = f"SK-0000-{subscription_id:04}"
+    with app.app_context():
+        db.session.add(
+            Journey(
+                reference=reference,
+                flow="existing_account",
+                locale="en",
+                created_at=clock.now(),
+                expires_at=clock.now() + journeys.PROVEN_LIFE,
+                subscription_id=subscription_id,
+                billing_account_id=owner.billing_id,
+                answers={},
+            )
+        )
+        db.session.commit()
+    return reference
+
+
+def journeys_in(app: Flask) -> list[int]:
+    """The ids of all journeys there are."""
+    with app.app_context():
+        return list(db.session.scalars(sa.select(Journey.id)))
 
 
 def change_all(app: Flask, model: type[Any], ids: list[int], **values: Any) -> None:

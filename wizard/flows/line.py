@@ -106,7 +106,7 @@ def of_a_door() -> Line:
 def of_the_billing_center() -> Line:
     """What the Billing Center is there for."""
     return join(
-        Node("cloud", "exists", _("Cloud accounts"), (_("Registered there"),)),
+        Node("cloud", "exists", _("Cloud account"), (_("Registered there"),)),
         Node("billing", "exists", _("Billing Center account"), (_("One for your company"),)),
         Node("workspace", "exists", _("Workspaces"), (_("Many, on any site"),)),
     )
