@@ -61,6 +61,7 @@ def remind() -> int:
     ).all()
     for row in reminded:
         with logs.about(journey=row.reference):
+            # The purchase is the key: a worker that did not see the other journey's UPDATE asks for the same mail.
             outbox.enqueue("flows.remind", {"journey": row.id}, key=f"reminder:{row.subscription_id}")
     return len(reminded)
 
