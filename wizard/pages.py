@@ -74,9 +74,11 @@ def _fill_templates(app: Flask, brand: Brand) -> None:
         account_number=wording.account_number,
         date=wording.date_of,
         datetime=wording.date_and_time,
+        enumerated=wording.enumerated,
         number=format_decimal,
         time=wording.time_of_day,
         second=wording.second_of_day,
+        sentence=wording.sentence,
     )
     app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True
 

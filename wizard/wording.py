@@ -1,5 +1,6 @@
 """How times and numbers are written for people."""
 
+from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta, timezone
 
 from babel.dates import format_date
@@ -56,6 +57,16 @@ def account_number(number: str) -> str:
     if not number.isdigit() or len(number) % 4:
         return number
     return NBSP.join(number[i : i + 4] for i in range(0, len(number), 4))
+
+
+def sentence(text: str) -> str:
+    """What an error summary says without its full stop, as it stands in running text."""
+    return text + ("。" if language_of(str(get_locale())) == "zh" else ".")
+
+
+def enumerated(names: Iterable[str]) -> str:
+    """ "Harbour, Lantern" or "Harbour、Lantern"."""
+    return ("、" if language_of(str(get_locale())) == "zh" else ", ").join(names)
 
 
 def try_again_at(until: datetime) -> str:

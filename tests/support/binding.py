@@ -67,7 +67,7 @@ class Binding(Walk):
             self.page = self.client.submit(self.page, self.word("Use this site"), site=site)
         self.page = self.client.click(self.page, self.word("Create workspace"))
         if registers:
-            self.page = self.client.click(self.page, self.word("I don’t have a console account"))
+            self.page = self.client.click(self.page, self.word("I don't have a console account"))
         return self.page
 
     def send_code(self, **answers: object) -> Page:
@@ -104,7 +104,7 @@ CHINESE = {
     "Bind": "绑定",
     "Use this site": "使用该站点",
     "Create workspace": "创建工作空间",
-    "I don’t have a console account": "没有账号",
+    "I don't have a console account": "没有账号",
     "Send code": "发送验证码",
     "Create": "创建",
     "Register and create workspace": "注册并创建工作空间",

@@ -8,6 +8,7 @@ Nothing is checked on the way but that forms and links are where a person looks 
 client does that inside one process. One ``HttpClient`` is one browser without script.
 """
 
+import re
 import sqlite3
 import ssl
 import time
@@ -23,7 +24,9 @@ from urllib.parse import urlencode
 
 from werkzeug.datastructures import Headers
 
+from tests.support.binding import Binding
 from tests.support.client import Client
+from tests.support.factories import Person
 from tests.support.page import Page
 from tests.support.server import Product, Server
 from tests.support.walk import Walk
@@ -84,6 +87,10 @@ class HttpClient:
             return self.get(f"{form.action.split('?')[0]}?{sent}", follow=follow)
         return self._go("POST", form.action, sent.encode(), follow)
 
+    def click(self, page: Page, link: str, *, follow: bool = True) -> Page:
+        """Follow the link with this text."""
+        return self.get(page.link(link), follow=follow)
+
     def _go(self, method: str, path: str, data: bytes | None, follow: bool) -> Page:
         page = self._once(method, path, data)
         for _hop in range(MOST_REDIRECTS):
@@ -129,6 +136,33 @@ class HttpWalk(Walk):
         every, within = self.patience
         until(look, f"{self.page} leads to no workspace", within, every)
         return self.page
+
+
+class HttpBinding(Binding, HttpWalk):
+    """Somebody who has a Billing Center account, on foot through a running product."""
+
+    def code(self, newer_than: int = 0) -> str:
+        return self.code_of(self.person, newer_than)
+
+    def code_of(self, person: Person, newer_than: int = 0) -> str:
+        """The newest code mailed to somebody; ``newer_than`` as in :meth:`tests.support.server.Product.mail`."""
+        found = ""
+
+        def look() -> bool:
+            nonlocal found
+            for mail in self.marketplace.mails(person.email):  # type: ignore[attr-defined]
+                if int(mail["id"]) > newer_than and re.search(r"\b\d{6}\b", mail["text"]):
+                    found = code_in(mail["text"])
+                    return True
+            return False
+
+        until(look, f"no code comes for {person.email}", every=0.05)
+        return found
+
+    def newest(self, person: Person | None = None) -> int:
+        """The newest mail somebody has by now, to wait for one that is newer."""
+        mails = self.marketplace.mails((person or self.person).email)  # type: ignore[attr-defined]
+        return int(mails[0]["id"]) if mails else 0
 
 
 def walk_over_http(server: Product, language: str = "en", **options: Any) -> HttpWalk:

@@ -69,7 +69,7 @@ def refused(refusal: settlement.Refusal, workspace: Workspace, subscription: Sub
         assert refusal.changed_at is not None
         assert refusal.until is not None
         return _(
-            "What settles it changed on %(day)s. It can change again from %(until)s on",
+            "Its settlement method changed on %(day)s. It can change again after %(until)s",
             day=date_of(refusal.changed_at),
             until=date_and_time(refusal.until),
         )

@@ -239,7 +239,7 @@ def _row(journey: Journey, workspace: Workspace) -> dict[str, Any]:
         "name": workspace.name,
         "public_id": workspace.public_id,
         "site": str(sites.get(workspace.site_id).label),
-        "payer": wording.payer_of(workspace),
+        "payer": wording.payer_of(workspace) if workspace.subscription else _("Billing Center account"),
         "bound": bound,
         "being_made": workspace.state == BEING_MADE,
         "locked": settlement.is_locked(workspace),
