@@ -1,5 +1,6 @@
 """Workspaces: ordered from a site in one transaction, made by it afterwards."""
 
+import re
 import secrets
 from dataclasses import dataclass
 from typing import Any
@@ -107,6 +108,7 @@ def make(payload: dict[str, Any], entry_id: int) -> None:
 
 
 PER_PAGE = 20
+_PUBLIC_ID = re.compile("wksp_[0-9a-f]{16}")
 
 
 def owned_by(account: ConsoleAccount, search: str = "", page: int = 1) -> Pagination:
@@ -164,13 +166,16 @@ def is_made_by(origin: str, name: str) -> bool:
 
 def of_payer(public_id: str, billing_account_id: int) -> Workspace | None:
     """A workspace this Billing Center account settles. None for anybody else's."""
-    return _one(Workspace.public_id == public_id, Workspace.billing_account_id == billing_account_id)
+    return _one(public_id, Workspace.billing_account_id == billing_account_id)
 
 
 def of_owner(public_id: str, account: ConsoleAccount) -> Workspace | None:
     """A workspace this console account owns. None for anybody else's."""
-    return _one(Workspace.public_id == public_id, Workspace.owner_id == account.id)
+    return _one(public_id, Workspace.owner_id == account.id)
 
 
-def _one(*where: sa.ColumnElement[bool]) -> Workspace | None:
-    return db.session.scalar(sa.select(Workspace).where(*where).options(*_WITH_PAYER))
+def _one(public_id: str, whose: sa.ColumnElement[bool]) -> Workspace | None:
+    if not _PUBLIC_ID.fullmatch(public_id):
+        return None  # Not every text is one that a database takes.
+    wanted = sa.select(Workspace).where(Workspace.public_id == public_id, whose)
+    return db.session.scalar(wanted.options(*_WITH_PAYER))

@@ -55,22 +55,22 @@ def lead_of(arrival_id: str, signed_in: Callable[[], int | None]) -> Lead:
 
 def waiting_here() -> Journey | Arrival | None:
     """What somebody at the front door can go on with: the registration this browser is on, or a purchase it brought."""
+    return going_on_here() or arrivals.waiting_here()
+
+
+def going_on_here() -> Journey | None:
+    """The journey this browser is on, unless there is nothing left to do on it."""
     journey = journeys.latest_here()
-    if journey is not None and not journeys.is_over(journey) and journey.finished_at is None:
-        return journey
-    return arrivals.waiting_here()
+    if journey is None or journeys.is_over(journey) or journey.finished_at is not None or is_lost(journey):
+        return None
+    return journey
 
 
 def purchase_here() -> tuple[Journey | None, Arrival | None]:
     """The purchase somebody who has a Billing Center account goes on with: one a journey of this browser is about,
     else the newest that it brought."""
-    journey = journeys.latest_here()
-    if (
-        journey is not None
-        and not journeys.is_over(journey)
-        and journey.finished_at is None
-        and journey.subscription_id is not None
-    ):
+    journey = going_on_here()
+    if journey is not None and journey.subscription_id is not None:
         return journey, None
     return None, arrivals.waiting_here()
 
@@ -106,6 +106,9 @@ def begin(arrival: Arrival, flow: str, signed_in: Callable[[], int | None]) -> J
 def switch(journey: Journey) -> None:
     """From registering to binding an account, or back. The purchase and the answers stay; asks :func:`can_switch`."""
     journey.flow = "no_billing_account" if journey.flow == "existing_account" else "existing_account"
+    if journey.subscription is None or journey.subscription.billing_account_id != journey.billing_account_id:
+        # A proven address suggested it and nothing is bound to it: from here on they say themselves which one it is.
+        journey.billing_account_id = None
     journeys.note(journey, journey.flow, "chosen instead")
 
 

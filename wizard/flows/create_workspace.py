@@ -14,6 +14,7 @@ from wizard.accounts import addresses, directory
 from wizard.accounts.models import ConsoleAccount
 from wizard.billing import workspaces
 from wizard.billing.subscriptions import SubscriptionTaken
+from wizard.extensions import db
 from wizard.flows import journeys, new_account, proofs, show
 from wizard.flows import show_binding as shown
 from wizard.flows.engine import Flow, Step, never
@@ -126,7 +127,7 @@ def _prove(journey: Journey, purpose: str, form: CreateForm) -> tuple[str | None
     """
     if address_proven(journey):
         return journey.verified_email, secrets.token_hex(8)
-    typed = form.code.data or ""
+    typed = (form.code.data if form.code else None) or ""
     challenge = codes.live(purpose, journey.reference)
     if challenge is None:
         made = codes.proved(purpose, journey.reference, typed)
@@ -135,6 +136,9 @@ def _prove(journey: Journey, purpose: str, form: CreateForm) -> tuple[str | None
             return None, ""
     elif addresses.key_of(challenge.address) != addresses.key_of(journey.answers["email"]):
         raise Refused(_("Send a code to this address first"), "email")
+    elif challenge.about["site_id"] != journey.answers["site"]:
+        # Its mail names the site, and a page in another tab may still show that one.
+        raise Refused(_("Send a new code first"), "email")
     spent = proofs.enter(journey, challenge, "create", typed, address_proven)
     return (spent.address, spent.id) if spent else (None, "")
 
@@ -147,10 +151,11 @@ def _register(journey: Journey, token: str) -> None:
     payer = journey.billing_account
     assert payer is not None
     try:
-        owner = new_account.make(journey, _origin(journey, token), payer.company_name)
+        with db.session.begin_nested():  # No account without its workspace.
+            owner = new_account.make(journey, _origin(journey, token), payer.company_name)
+            _order(journey, owner, token)
     except new_account.MadeMeanwhile:
         return
-    _order(journey, owner, token)
 
 
 def _order(journey: Journey, owner: ConsoleAccount, token: str) -> None:

@@ -141,8 +141,8 @@ def bind() -> ResponseReturnValue:
 @limited("start")
 def register() -> ResponseReturnValue:
     """The front door without a marketplace: goes on where this browser stopped, or begins."""
-    journey = journeys.latest_here()
-    if journey is not None and not journeys.is_over(journey) and journey.finished_at is None:
+    journey = leads.going_on_here()
+    if journey is not None:
         genuine(False)
         return to_current(journey)
     return show_step(journeys.fresh(REGISTRATION.key), REGISTRATION.step("basic"))

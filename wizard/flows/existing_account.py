@@ -14,7 +14,7 @@ from wizard.flows import arrival as leads
 from wizard.flows import bind_workspace, create_workspace, journeys, proofs
 from wizard.flows import show_binding as show
 from wizard.flows.engine import Flow, Step
-from wizard.flows.forms import HERE, SAME, AccountForm
+from wizard.flows.forms import HERE, OTHER, SAME, AccountForm
 from wizard.flows.models import Journey
 from wizard.flows.pages import Action, FlowPage, Page
 from wizard.flows.refusals import Refused
@@ -27,7 +27,8 @@ from wizard.verification.forms import CodeForm
 
 
 def account_given(journey: Journey) -> bool:
-    return "which" in journey.answers or account_bound(journey)
+    """Whether a code is on its way, or none is needed."""
+    return journey.answers.get("which") in (SAME, OTHER) or account_bound(journey)
 
 
 def account_bound(journey: Journey) -> bool:
@@ -43,11 +44,16 @@ def is_finished(journey: Journey) -> bool:
 
 def give_account(journey: Journey, form: AccountForm) -> None:
     """Keep which account it is. The one signed in here a moment ago is bound; to any other one a code is mailed."""
+    before = journey.answers
     journeys.answer(journey, which=form.which.data, billing_username=form.username.data or "")
     journey.locale = language_of(str(get_locale()))
     journeys.note(journey, "account", "submitted", which=form.which.data)
     if form.which.data != HERE:
-        _send_code(journey)
+        try:
+            _send_code(journey)
+        except Refused:
+            journey.answers = before  # The code that works is the one mailed before, for whom was named then.
+            raise
         return
     account = show.offered_accounts(journey).get(HERE)
     if account is None:

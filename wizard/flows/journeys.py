@@ -263,7 +263,8 @@ def sweep() -> None:
     over = sa.select(Journey.id).where(
         Journey.expires_at < clock.now() - AFTERLIFE,
         Journey.console_account_id.is_(None),
-        Journey.billing_account_id.is_(None),
+        # While somebody registers it is only what a proven address suggests.
+        sa.or_(Journey.billing_account_id.is_(None), Journey.flow == "no_billing_account"),
     )
     change(sa.delete(JourneyEvent).where(JourneyEvent.journey_id.in_(over)))
     sessions.stop_all(sessions.of("journey", over))  # SQLite may give another journey the same id.

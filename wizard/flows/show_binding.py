@@ -325,7 +325,14 @@ def _fill(form: F, journey: Journey) -> F:
     else:
         form.site.choices = choices.offered(_method(journey))
     form.for_code = (request.view_args or {}).get("name") == "code"
+    if _is_proven(journey, form):
+        del form.code
     return form
+
+
+def _is_proven(journey: Journey, form: CreateForm) -> bool:
+    """Whether the address in the form needs no code."""
+    return address_proven(journey) and journey.answers.get("email") == form.email.data
 
 
 def create(journey: Journey, form: CreateForm) -> dict[str, Any]:
@@ -347,7 +354,7 @@ def _create(journey: Journey, key: str, purpose: str, form: CreateForm) -> dict[
         **payment(journey),
         **of_page(challenge if mailed else None),
         "mailed": mailed,
-        "proven": address_proven(journey) and journey.answers.get("email") == form.email.data,
+        "proven": _is_proven(journey, form),
         "site": site_of(journey),
         "site_groups": choices.groups(_method(journey)),
         "have_url": url_for("flows.step", reference=journey.reference, key="create"),

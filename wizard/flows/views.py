@@ -32,8 +32,8 @@ FLOWS = {flow.key: flow for flow in (no_billing_account.FLOW, existing_account.F
 def step(reference: str, key: str) -> ResponseReturnValue:
     """One step of a journey."""
     journey = _mine(reference)
-    walk = _walk(journey, key)
-    if elsewhere := walk.guard(key):
+    walk = Walk(FLOWS[journey.flow], journey)
+    if elsewhere := _elsewhere(walk, key):
         genuine(False)
         return _to(journey, elsewhere)
     return show_step(journey, walk.flow.step(key))
@@ -44,8 +44,8 @@ def step(reference: str, key: str) -> ResponseReturnValue:
 def action(reference: str, key: str, name: str) -> ResponseReturnValue:
     """A lone button of a step's page. Whoever opens its address gets the page."""
     journey = _mine(reference)
-    walk = _walk(journey, key)
-    if elsewhere := walk.guard(key):
+    walk = Walk(FLOWS[journey.flow], journey)
+    if elsewhere := _elsewhere(walk, key):
         genuine(False)
         return _to(journey, elsewhere)
     step = walk.flow.step(key)
@@ -66,7 +66,7 @@ def site(reference: str) -> ResponseReturnValue:
     if not back.startswith(f"/journeys/{reference}/"):
         back = url_for("flows.resume", reference=reference)
     form = show_binding.site_form(journey)
-    if form.validate_on_submit():
+    if form.validate_on_submit() and journey.flow == existing_account.FLOW.key:
         journeys.answer(journey, site=form.site.data)
         journeys.note(journey, "site", "chosen", site=form.site.data)
     elif form.site.errors:
@@ -146,7 +146,7 @@ def _act(journey: Journey, step: Step[Journey], verb: Callable[[Journey], None])
     Raises :class:`Refused` with the journey as it then is; what a refusal changed is flushed here too, so that
     it can meet another tab only where that is expected.
     """
-    reference = journey.reference
+    reference, flow = journey.reference, journey.flow
     for _attempt in range(2):
         before = Walk(FLOWS[journey.flow], journey).current
         try:
@@ -163,7 +163,7 @@ def _act(journey: Journey, step: Step[Journey], verb: Callable[[Journey], None])
             db.session.rollback()
             sessions.forget_cookies()
             journey = _mine(reference)
-            if _walk(journey, step.key).guard(step.key):
+            if journey.flow != flow or Walk(FLOWS[flow], journey).guard(step.key):
                 break
     return journey
 
@@ -222,11 +222,14 @@ def _mine(reference: str) -> Journey:
     return journey
 
 
-def _walk(journey: Journey, key: str) -> Walk[Journey]:
-    flow = FLOWS[journey.flow]
-    if key not in {step.key for step in flow.all_steps()}:
-        abort(404)
-    return Walk(flow, journey)
+def _elsewhere(walk: Walk[Journey], key: str) -> Step[Journey] | None:
+    """The step to go to instead of one that may not be opened; None if it may. 404 for a step that there is not."""
+    try:
+        return walk.guard(key)
+    except KeyError:
+        if not any(key == step.key for flow in FLOWS.values() for step in flow.all_steps()):
+            abort(404)
+        return walk.current  # A page from before they changed over to the other flow.
 
 
 def to_current(journey: Journey, arrival: str | None = None) -> ResponseReturnValue:
