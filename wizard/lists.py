@@ -4,9 +4,11 @@ import re
 from dataclasses import dataclass
 from typing import Any
 
+import sqlalchemy as sa
 from flask import request, url_for
-from flask_sqlalchemy.pagination import Pagination
+from flask_sqlalchemy.pagination import Pagination, SelectPagination
 
+from wizard.extensions import db
 from wizard.forms import seen, tidy
 
 MOST_TYPED = 100
@@ -26,6 +28,28 @@ def page_number() -> int:
 def searched_for() -> str:
     """What this address looks for with ``q``, without what nobody means to type; "" for nothing."""
     return (tidy(seen(request.args.get("q", ""))) or "")[:MOST_TYPED].strip()
+
+
+class _InOneStatement(SelectPagination):
+    """A page whose rows come together with how many there are of all pages."""
+
+    _count: int | None = None
+
+    def _query_items(self) -> list[Any]:
+        wanted = self._query_args["select"].add_columns(sa.func.count().over())
+        rows = db.session.execute(wanted.limit(self.per_page).offset(self._query_offset)).all()
+        self._count = rows[0][-1] if rows else None
+        return [row[0] for row in rows]
+
+    def _query_count(self) -> int:
+        return super()._query_count() if self._count is None and self.page > 1 else self._count or 0
+
+
+def paginate(wanted: sa.Select[Any], page: int, per_page: int) -> Pagination:
+    """A page of what a statement selects. One statement; two for a page beyond the end."""
+    return _InOneStatement(
+        select=wanted, session=db.session, page=page, per_page=per_page, max_per_page=None, error_out=False
+    )
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,7 @@ from tests.support.mailbox import Mailbox
 from tests.support.page import Page
 from tests.support.walk import Walk
 from wizard import clock
-from wizard.accounts import addresses, directory, passwords, resets, usernames
+from wizard.accounts import directory, passwords, resets, usernames
 from wizard.extensions import db
 from wizard.verification import codes
 from wizard.verification.models import Challenge
@@ -114,7 +114,7 @@ def customer(app: Flask) -> Callable[[str, int], Person]:
     def make(site: str, number: int) -> Person:
         person, origin = Person(number=number), f"SK-0000-{number}"
         with app.app_context():
-            usernames.reserve(site, person.username, origin, clock.now(), addresses.key_of(person.email))
+            usernames.reserve(site, person.username, origin, clock.now())
             account = directory.create_console_account(
                 directory.Person(
                     site_id=site,

@@ -19,7 +19,7 @@ from tests.support.factories import Person
 from tests.support.page import Page
 from tests.support.walk import CHINESE
 from wizard import clock
-from wizard.accounts import addresses, directory, passwords, usernames
+from wizard.accounts import directory, passwords, usernames
 from wizard.billing.models import ACTIVE, BILLING_CENTER, CloudAccount, Subscription, Workspace
 from wizard.extensions import db
 from wizard.flows import journeys
@@ -42,7 +42,7 @@ def accounts_of(app: Flask, person: Person, site: str = "us1") -> Owner:
     """The two accounts somebody has who activated there."""
     origin = f"SK-0000-{person.username}"
     with app.app_context():
-        usernames.reserve(site, person.username, origin, clock.now(), addresses.key_of(person.email))
+        usernames.reserve(site, person.username, origin, clock.now())
         account = directory.create_console_account(
             directory.Person(
                 site_id=site,

@@ -6,13 +6,13 @@ same name in both. It is held from the moment the address is proven; only then i
 
 import re
 import secrets
-from dataclasses import dataclass
+from collections.abc import Callable
 from datetime import datetime
 
 import sqlalchemy as sa
 
 from wizard import clock
-from wizard.accounts.models import BillingAccount, UsernameClaim
+from wizard.accounts.models import UsernameClaim
 from wizard.extensions import change, db, insert
 
 SHAPE = re.compile(r"[A-Za-z0-9._-]{3,40}")
@@ -23,14 +23,6 @@ class UsernameTaken(Exception):
     """Somebody else holds the name on this site or in the Billing Center."""
 
 
-@dataclass(frozen=True)
-class Owner:
-    """Who asks for a name: the address they proved, and the Billing Center account they proved to be theirs."""
-
-    email_key: str
-    billing_account_id: int | None = None
-
-
 def site_scope(site_id: str) -> str:
     return f"site:{site_id}"
 
@@ -39,11 +31,17 @@ def key_of(username: str) -> str:
     return username.lower()
 
 
-def reserve(site_id: str, username: str, holder: str, until: datetime, owner: Owner) -> None:
+def _nobodys(_key: str) -> bool:
+    return False
+
+
+def reserve(
+    site_id: str, username: str, holder: str, until: datetime, is_own: Callable[[str], bool] = _nobodys
+) -> None:
     """Hold a name on a site and in the Billing Center for ``holder``, in place of any it held before.
 
     One upsert decides: a name goes to whoever inserts it first, or takes over a claim that ran out. The
-    name of a Billing Center account is free to its ``owner``.
+    name of a Billing Center account is free to its owner, which ``is_own`` is asked about where it is taken.
     Raises :class:`UsernameTaken`; the holder then holds no name.
     """
     key = key_of(username)
@@ -55,20 +53,12 @@ def reserve(site_id: str, username: str, holder: str, until: datetime, owner: Ow
         index_elements=["scope", "key"], set_={"holder": holder, "expires_at": until}, where=free
     )
     held = set(db.session.scalars(claim.returning(UsernameClaim.scope)))
-    if wanted - held == {BILLING} and _is_own_billing_name(key, owner):
+    if wanted - held == {BILLING} and is_own(key):
         held = wanted
     others = UsernameClaim.key != key if held == wanted else sa.true()
     change(sa.delete(UsernameClaim).where(UsernameClaim.holder == holder, others))
     if held != wanted:
         raise UsernameTaken
-
-
-def _is_own_billing_name(key: str, owner: Owner) -> bool:
-    theirs = sa.or_(
-        BillingAccount.email_key == owner.email_key, BillingAccount.id == owner.billing_account_id
-    )
-    own = sa.select(BillingAccount.id).where(BillingAccount.username_key == key, theirs)
-    return db.session.scalar(own) is not None
 
 
 def keep(username: str, holder: str, account: str) -> None:

@@ -10,6 +10,7 @@ from wizard.accounts.models import BillingAccount
 from wizard.billing.models import ACTIVE, DISSOLVED, CloudAccount, Subscription, Workspace
 from wizard.billing.settlement import Bound
 from wizard.extensions import Base, change, db, insert
+from wizard.lists import paginate
 
 
 class SubscriptionTaken(Exception):
@@ -96,7 +97,7 @@ def claimed_by(billing_account_id: int, search: str = "", page: int = 1) -> Pagi
     """A page of a Billing Center account's purchases: those of one cloud account together, newest first.
 
     ``search`` looks for a part of the cloud account's number or of any identifier of the purchase, however it is
-    spaced. Two statements.
+    spaced. One statement.
     """
     wanted = sa.select(Subscription).where(Subscription.billing_account_id == billing_account_id)
     if found := "".join(search.split()):
@@ -111,7 +112,7 @@ def claimed_by(billing_account_id: int, search: str = "", page: int = 1) -> Pagi
         )
     newest_of_its_account = sa.func.max(Subscription.id).over(partition_by=Subscription.cloud_account_id)
     wanted = wanted.order_by(newest_of_its_account.desc(), Subscription.id.desc())
-    return db.paginate(wanted, page=page, per_page=PER_PAGE, error_out=False)
+    return paginate(wanted, page, PER_PAGE)
 
 
 def of_payer(subscription_id: int, billing_account_id: int) -> Subscription | None:

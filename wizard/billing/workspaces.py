@@ -15,6 +15,7 @@ from wizard.accounts.models import BillingAccount, ConsoleAccount
 from wizard.billing import settlement, subscriptions
 from wizard.billing.models import ACTIVE, BEING_MADE, BILLING_CENTER, DISSOLVED, Subscription, Workspace
 from wizard.extensions import change, db
+from wizard.lists import paginate
 from wizard.sites import directory, gateway
 from wizard.transactions import release
 
@@ -112,21 +113,21 @@ _PUBLIC_ID = re.compile("wksp_[0-9a-f]{16}")
 
 
 def owned_by(account: ConsoleAccount, search: str = "", page: int = 1) -> Pagination:
-    """A page of a console account's workspaces, newest first. Two statements. ``search``: see :func:`_named`."""
+    """A page of a console account's workspaces, newest first. One statement. ``search``: see :func:`_named`."""
     return _page(sa.select(Workspace).where(Workspace.owner_id == account.id, *_named(search)), page)
 
 
 def settled_through(billing_account_id: int, search: str = "", page: int = 1) -> Pagination:
     """A page of a Billing Center account's workspaces on all sites, newest first, with what settles each.
 
-    Two statements. ``search``: see :func:`_named`.
+    One statement. ``search``: see :func:`_named`.
     """
     mine = Workspace.billing_account_id == billing_account_id
     return _page(sa.select(Workspace).where(mine, Workspace.state != DISSOLVED, *_named(search)), page)
 
 
 def paid_by(subscription: Subscription, search: str = "", page: int = 1) -> Pagination:
-    """A page of the workspaces a subscription pays for, newest first. Two statements. ``search``: :func:`_named`."""
+    """A page of the workspaces a subscription pays for, newest first. One statement. ``search``: :func:`_named`."""
     bound = Workspace.subscription_id == subscription.id
     return _page(sa.select(Workspace).where(bound, Workspace.state != DISSOLVED, *_named(search)), page)
 
@@ -150,12 +151,7 @@ def newest_site(billing_account_id: int, method: str) -> str | None:
 
 
 def _page(wanted: sa.Select[Workspace], page: int) -> Pagination:
-    return db.paginate(
-        wanted.options(*_WITH_PAYER).order_by(Workspace.id.desc()),
-        page=page,
-        per_page=PER_PAGE,
-        error_out=False,
-    )
+    return paginate(wanted.options(*_WITH_PAYER).order_by(Workspace.id.desc()), page, PER_PAGE)
 
 
 def is_made_by(origin: str, name: str) -> bool:

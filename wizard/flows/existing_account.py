@@ -9,7 +9,6 @@ from flask_babel import lazy_gettext as _l
 
 from wizard.accounts import directory
 from wizard.accounts.models import BillingAccount
-from wizard.billing import subscriptions
 from wizard.flows import arrival as leads
 from wizard.flows import bind_workspace, create_workspace, journeys, proofs
 from wizard.flows import show_binding as show
@@ -47,8 +46,8 @@ def give_account(journey: Journey, form: AccountForm) -> None:
     before = journey.answers
     journeys.answer(journey, which=form.which.data, billing_username=form.username.data or "")
     journey.locale = language_of(str(get_locale()))
-    journeys.note(journey, "account", "submitted", which=form.which.data)
     if form.which.data != HERE:
+        journeys.note(journey, "account", "submitted", which=form.which.data)
         try:
             _send_code(journey)
         except Refused:
@@ -67,7 +66,7 @@ def _asked_for(journey: Journey) -> tuple[BillingAccount | None, str]:
     assert journey.subscription is not None
     if journey.answers["which"] == SAME:
         cloud_account = journey.subscription.cloud_account_id
-        return subscriptions.payer_of_other_purchase(journey.subscription), f"payer of {cloud_account}"
+        return show.payer_of_other_purchase(journey), f"payer of {cloud_account}"
     name = journey.answers["billing_username"]
     return directory.billing_account_called(name), f"called {name.casefold()}"
 

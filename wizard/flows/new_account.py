@@ -81,7 +81,6 @@ def count_try(journey: Journey) -> None:
 
 def hold_name(journey: Journey) -> bool:
     """Hold the wanted name; False where somebody else has it."""
-    assert journey.verified_email is not None
     if name_held(journey):
         return True
     site, name = journey.answers["site"], journey.answers["username"]
@@ -91,7 +90,7 @@ def hold_name(journey: Journey) -> bool:
             name,
             journey.reference,
             journey.expires_at,
-            usernames.Owner(addresses.key_of(journey.verified_email), journey.billing_account_id),
+            lambda key: journey.billing_account is not None and journey.billing_account.username_key == key,
         )
     except usernames.UsernameTaken:
         journey.reserved_username = None

@@ -47,6 +47,10 @@ def is_offered(journey: Journey) -> bool:
     )
 
 
+def is_answered(journey: Journey) -> bool:
+    return "offer" in journey.answers
+
+
 def name_held(journey: Journey) -> bool:
     return is_registered(journey) or new_account.name_held(journey)
 
@@ -118,7 +122,8 @@ def enter_code(journey: Journey, form: CodeForm) -> None:
     journey.billing_account_id = challenge.about.get("billing_account")
     journeys.prove(journey, challenge.address)
     journeys.note(journey, "code", "proven")
-    new_account.hold_name(journey)
+    if not is_offered(journey) or is_answered(journey):
+        new_account.hold_name(journey)
 
 
 def answer_offer(journey: Journey, form: OfferForm) -> None:
@@ -129,6 +134,8 @@ def answer_offer(journey: Journey, form: OfferForm) -> None:
         assert journey.billing_account_id is not None
         leads.bind_account(journey, journey.billing_account_id)
         leads.switch(journey)
+    else:
+        new_account.hold_name(journey)
 
 
 def register(journey: Journey, form: CompanyForm) -> None:
@@ -243,7 +250,7 @@ FLOW: Flow[Journey] = Flow(
         Step(
             "offer",
             1,
-            is_done=lambda journey: "offer" in journey.answers,
+            is_done=is_answered,
             is_needed=is_offered,
             can_reopen=is_offered,
             page=Page(

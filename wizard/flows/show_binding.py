@@ -135,13 +135,25 @@ def offered_accounts(journey: Journey) -> dict[str, BillingAccount]:
     """Billing Center accounts that suggest themselves: the one signed in here a moment ago, and the one that another
     purchase of the same cloud account is bound to."""
     assert journey.subscription is not None
-    offered = {}
+    if "offered_accounts" in g:
+        found: dict[str, BillingAccount] = g.offered_accounts
+        return found
+    offered = g.offered_accounts = {}
     if here := identity.fresh_billing_account():
         offered[HERE] = here
-    same = subscriptions.payer_of_other_purchase(journey.subscription)
+    same = payer_of_other_purchase(journey)
     if same is not None and (here is None or same.id != here.id):
         offered[SAME] = same
     return offered
+
+
+def payer_of_other_purchase(journey: Journey) -> BillingAccount | None:
+    """The Billing Center account the same cloud account pays through already; asked once a request."""
+    if "payer_of_other_purchase" not in g:
+        assert journey.subscription is not None
+        g.payer_of_other_purchase = subscriptions.payer_of_other_purchase(journey.subscription)
+    found: BillingAccount | None = g.payer_of_other_purchase
+    return found
 
 
 def account_form(journey: Journey) -> AccountForm:
