@@ -10,11 +10,12 @@ Each step is one page. Nothing here knows an address but the printed doors, nor 
 """
 
 import re
+from collections.abc import Callable
 
 from playwright.sync_api import Locator, Page, expect
 
 from tests.support.factories import Person
-from tests.support.over_http import HttpWalk
+from tests.support.over_http import HttpWalk, until
 from tests.support.server import Server
 
 CHINESE = {
@@ -64,6 +65,19 @@ CHINESE = {
     "Your workspace is being made": "正在创建您的工作空间",
     "Activation successful": "开通成功",
     "Cloud accounts": "云账号",
+    # … and who binds a purchase to an account they have.
+    "Bind Billing Center account": "绑定费用中心账号",
+    "Bind workspace": "绑定工作空间",
+    "Bind": "绑定",
+    "Bound": "已绑定",
+    "Create workspace": "创建工作空间",
+    "I have a console account": "已有账号",
+    "I don't have a console account": "没有账号",
+    "Create": "创建",
+    "Register and create workspace": "注册并创建工作空间",
+    "Choose a site": "选择站点",
+    "Use this site": "使用该站点",
+    "Frankfurt": "法兰克福",
 }
 
 
@@ -153,6 +167,20 @@ class Customer:
         tab.close()
         return code.strip()
 
+    def code_after(self, act: Callable[[], None], to: str) -> str:
+        """Do something that mails a code, and read that code off the mail's subject once it is there."""
+        before = {mail["id"] for mail in self.server.mails(to)}
+        act()
+        found: list[str] = []
+
+        def look() -> bool:
+            new = (mail["subject"] for mail in self.server.mails(to) if mail["id"] not in before)
+            found.extend(subject[:6] for subject in new if re.match(r"\d{6}\b", subject))
+            return bool(found)
+
+        until(look, f"no code comes to {to}", every=0.05)
+        return found[0]
+
     def enter_code(self, code: str) -> None:
         self.field("Verification code").fill(code)
         self.press("Confirm")
@@ -179,6 +207,75 @@ class Customer:
         if not made.is_visible():
             look.click()
         expect(made).to_be_visible()
+
+    # ── the way of somebody who has a Billing Center account ────────────────────────────────────────────────
+
+    def land(self, **wish: object) -> None:
+        """A purchase, and from its page at the marketplace to the wizard."""
+        bought = self.server.buy(**wish)
+        self.account = bought["customerAWSAccountId"]
+        self.page.goto(f"{self.server.sandbox_url}/aws/software/{bought['agreementId']}/set-up")
+        self.set_up()
+
+    def say_have(self) -> None:
+        self.page.get_by_role("radio", name=self.word("I have a Billing Center account")).check()
+        self.press("Next")
+
+    def name_account(self) -> None:
+        self.field("Username").fill(self.person.username)
+        self.press("Next")
+
+    def to_workspaces(self) -> None:
+        self.land()
+        self.say_have()
+        self.enter_code(self.code_after(self.name_account, self.person.email))
+        self.reads("Bind workspace")
+
+    def row(self, workspace: str) -> Locator:
+        rows = self.page.get_by_role("main").get_by_role("listitem")
+        return rows.filter(has=self.page.get_by_text(workspace, exact=True))
+
+    def open_bind(self, workspace: str) -> None:
+        """Press *Bind* in its row: its name belongs to what the link is called."""
+        self.page.get_by_role("link", name=f"{self.word('Bind')} {workspace}", exact=True).click()
+
+    def choose_site(self, name: str) -> None:
+        """At the top of the page, where none was chosen."""
+        self.page.get_by_role("button", name=self.word("Choose a site")).click()
+        self.choice("Site", name).check()
+        self.press("Use this site")
+
+    def fill_in_workspace(self, name: str) -> None:
+        """The site is asked for where none is chosen at the top."""
+        if (site := self.choice("Site", self.site)).count():
+            site.check()
+        self.field("Workspace name").fill(name)
+        self.choice("Workspace language", "English").check()
+
+    def create(self, name: str, owner: Person) -> None:
+        """… for somebody who has a console account."""
+        self.follow("Create workspace")
+        self.fill_in_workspace(name)
+        self.field("Email").fill(owner.email)
+        self.finish_creating(owner, "Create")
+
+    def register_and_create(self, name: str, owner: Person) -> None:
+        """… for somebody who has none."""
+        self.follow("Create workspace")
+        self.follow("I don't have a console account")
+        self.fill_in_workspace(name)
+        self.field("Username").fill(owner.username)
+        self.field("Password").fill(owner.password)
+        if self.field("Confirm password").count():
+            self.field("Confirm password").fill(owner.password)
+        self.field("Email").fill(owner.email)
+        self.finish_creating(owner, "Register and create workspace")
+
+    def finish_creating(self, owner: Person, button: str) -> None:
+        code = self.code_after(lambda: self.press("Send code"), owner.email)
+        self.field("Verification code").fill(code)
+        self.agree()
+        self.press(button)
 
     def sign_in(self) -> None:
         """On the sign-in page: the site is chosen where a link brought them."""

@@ -110,7 +110,7 @@ def _workspaces(journey: Journey, step: str) -> line.Node:
         return line.Node("workspace", "later", title, (_("You choose them at step %(number)s", number=2),))
     bound = bound_here(journey)
     items = [line.Item("making" if w.state == BEING_MADE else "exists", w.name) for w in bound.newest]
-    if step == "bind" and (chosen := workspace_here(journey)) and not _is_bound(journey, chosen):
+    if step == "bind" and _can_be_bound(journey, chosen := workspace_here(journey)):
         items.append(line.Item("making", chosen.name))
     more = bound.count - len(bound.newest)
     details = (_("and %(count)s more", count=more),) if more else ()
@@ -251,7 +251,9 @@ def _row(journey: Journey, workspace: Workspace) -> dict[str, Any]:
         "name": workspace.name,
         "public_id": workspace.public_id,
         "site": str(sites.get(workspace.site_id).label),
-        "payer": wording.payer_of(workspace) if workspace.subscription else _("Billing Center account"),
+        "payer": wording.cloud_account_name(workspace.subscription.cloud_account)
+        if workspace.subscription
+        else None,
         "bound": bound,
         "being_made": workspace.state == BEING_MADE,
         "locked": settlement.is_locked(workspace),
@@ -284,9 +286,9 @@ def workspace_here(journey: Journey) -> Workspace:
     return workspace
 
 
-def _is_bound(journey: Journey, workspace: Workspace) -> bool:
+def _can_be_bound(journey: Journey, workspace: Workspace) -> bool:
     assert journey.subscription is not None
-    return settlement.is_bound(workspace, journey.subscription)
+    return settlement.refusal_of(workspace, journey.subscription) is None
 
 
 def bind(journey: Journey, _form: Form) -> dict[str, Any]:
