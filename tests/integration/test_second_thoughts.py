@@ -110,6 +110,16 @@ def test_who_lost_the_purchase_can_begin_something_else(bind: Binding) -> None:
     assert loser.page.h1 == "Bind workspace"
 
 
+def test_who_chooses_after_somebody_else_has_bound_the_purchase_is_told_so(bind: Binding) -> None:
+    second = Binding.of(bind)
+    second.bought = bind.land().bought
+    second.land()
+    bind.say_have().name_account().enter_code()
+    told = second.client.submit(second.page, "Next", has_account="no")
+    assert told.status == 200
+    assert told.h1 == second.client.get(second.page.path).h1
+
+
 # ── which account ───────────────────────────────────────────────────────────────────────────────────────────
 
 

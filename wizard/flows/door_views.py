@@ -54,10 +54,10 @@ def arrive(arrival_id: str) -> ResponseReturnValue:
     if lead.problem == "bound" and lead.arrival and _settled_by_whoever_is_here(lead.arrival):
         genuine(False)
         return redirect(_its_page(lead.arrival), 303)
+    if lead.problem or lead.journey or lead.older:
+        genuine(False)  # Somebody led on, or told why not, has sent nothing that counts.
     if lead.problem:
         return _problem(lead.problem, lead.arrival)
-    if lead.journey or lead.older:
-        genuine(False)  # Somebody led on has sent nothing that counts.
     if lead.journey:
         return to_current(lead.journey, arrival=arrival_id if lead.to_confirm else None)
     if lead.older:
