@@ -40,7 +40,7 @@ test: $(VENV)/.tools ## Run every check and every test
 	@$(PY) -m tests.support.chromium
 	@$(MAKE) --no-print-directory lint types contracts
 	$(SAY) "tests: unit, integration on SQLite and PostgreSQL, browser"
-	@$(PY) -m pytest -n 2 --dist loadfile
+	@$(PY) -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 sure: check-format test ## Before you commit: the formatting too, then all of `make test`
 

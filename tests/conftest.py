@@ -37,8 +37,14 @@ LONGEST = (
     "test_every_page.py",
     "test_fuzz.py",
     "test_impatience.py",
+    "test_password_reset.py",
+    "test_process.py",
     "test_several_processes.py",
+    "test_partitions.py",
+    "test_account.py",
     "test_keyboard.py",
+    "test_seed.py",
+    "test_races.py",
 )
 KINDS = ("unit", "integration", "browser")
 MOST_ROUNDS = 50
@@ -55,6 +61,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Mark each test by where it lives, so that ``-m "not browser"`` works without anybody writing markers.
 
     The files that take longest come first: the two processes that share the run are done at the same time then.
+    (``--no-loadscope-reorder`` makes them keep that order: by themselves they begin with what has most tests.)
     """
     here = Path(__file__).parent
     for item in items:
