@@ -44,8 +44,11 @@ def _http_error(error: HTTPException) -> ResponseReturnValue:
         until = datetime.fromtimestamp(limiter.current_limit.reset_at, UTC)
         lead = _("Send it again after %(time)s. What you typed is kept.", time=wording.time_to_come(until))
         return _error_page(429, _("Too many tries from your network"), lead)
-    words = _words_for(error.code, about=str(error.description))
-    page = current_app.make_response(_error_page(error.code, *words))
+    about = str(error.description)
+    words = _words_for(error.code, about)
+    page = current_app.make_response(
+        _error_page(error.code, *words, of_journey=about in ("journey", "taken"))
+    )
     if isinstance(error, MethodNotAllowed) and error.valid_methods:
         page.headers["Allow"] = ", ".join(error.valid_methods)
     return page
@@ -63,7 +66,7 @@ def _words_for(status: int, about: str = "") -> tuple[str, str]:
         )
     if about == "journey" and status == 410:
         return (
-            _("This registration has run out"),
+            _("What you began here has run out"),
             _(
                 "Its answers were kept for a while and are gone now. Begin again from the front page. If you "
                 "subscribed at AWS, open Set Up Your Account there once more: your subscription is safe."
@@ -71,7 +74,7 @@ def _words_for(status: int, about: str = "") -> tuple[str, str]:
         )
     if about == "journey":
         return (
-            _("This registration is not open in this browser"),
+            _("This page is not open in this browser"),
             _(
                 "It was begun in another browser, or you have been away for more than 30 days. Sign in to carry on "
                 "where you stopped, or begin again: nothing is charged twice."
@@ -116,9 +119,11 @@ def _our_mistake(error: Exception) -> ResponseReturnValue:
     return _error_page(status, *_words_for(status))
 
 
-def _error_page(status: int, heading: str, lead: str) -> ResponseReturnValue:
+def _error_page(status: int, heading: str, lead: str, of_journey: bool = False) -> ResponseReturnValue:
     area = "billing_center" if request.blueprint == "billing_center" else "console"
     actions = [(_("Back to the start"), url_for("doors.home")), (_("Sign in"), url_for(f"{area}.sign_in"))]
+    if of_journey:
+        actions.append((_("Sign in to the Billing Center"), url_for("billing_center.sign_in")))
     page = render_template(
         "errors/page.html",
         heading=heading,

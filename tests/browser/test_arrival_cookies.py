@@ -89,7 +89,7 @@ def test_the_same_token_in_another_browser_shows_none_of_the_answers(
 
     visitor.allow("status of 404")
     second.page.goto(journey)
-    second.reads("This registration is not open in this browser")
+    second.reads("This page is not open in this browser")
 
 
 def test_landing_again_in_the_same_browser_goes_on_where_it_was(visitor: Visitors, server: Server) -> None:

@@ -296,7 +296,7 @@ def test_an_address_not_proven_within_a_day_ends_the_journey(walk: Walk, another
     with clock.later(timedelta(hours=24, seconds=1)):
         for each in (walk, by_aws):
             page = each.client.get(each.page.path)
-            assert page.h1 == "This registration has run out"
+            assert page.h1 == "What you began here has run out"
             says_it_is_over(each, page)
 
 

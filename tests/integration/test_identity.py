@@ -245,7 +245,7 @@ def test_nobody_opens_what_belongs_to_somebody_else(walk: Walk, another: Callabl
     for client in (signed_in, walk.client, walk.client.other()):
         for path in ("", "/successful", "/nowhere"):
             page = client.get(f"/journeys/{reference}{path}")
-            assert (page.status, page.h1) == (404, "This registration is not open in this browser")
+            assert (page.status, page.h1) == (404, "This page is not open in this browser")
             assert {"/sign-in", "/"} <= set(page.links.values())
         assert client.post(f"/journeys/{reference}/code/resend").status == 404
         assert client.post(f"/journeys/{reference}/basic", {"email": "x@harbour.test"}).status == 404

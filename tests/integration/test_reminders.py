@@ -19,8 +19,7 @@ from tests.support.walk import Walk
 from wizard import clock, worker
 from wizard.billing.models import ENDED, Subscription
 from wizard.extensions import db
-from wizard.flows import mails, reminders, views
-from wizard.flows.engine import Flow, Step
+from wizard.flows import mails, reminders
 from wizard.flows.models import Journey, JourneyEvent
 from wizard.outbox.models import OutboxEntry
 
@@ -29,19 +28,6 @@ DAY = timedelta(hours=24)
 TICK = timedelta(microseconds=1)
 MANY = 16
 SUBJECT = "Your Skylark purchase is waiting"
-
-
-@pytest.fixture(autouse=True)
-def _flow(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Binding an account as far as its reminder goes, where this version has no pages for it."""
-    stages = ("Bind Billing Center account", "Bind workspace", "Successful")
-    steps = (
-        Step[Journey]("account", 1, is_done=lambda journey: journey.billing_account_id is not None),
-        Step[Journey]("workspaces", 2, is_done=lambda journey: journey.finished_at is not None),
-        Step[Journey]("successful", 3, is_done=lambda journey: journey.finished_at is not None),
-    )
-    if "existing_account" not in views.FLOWS:
-        monkeypatch.setitem(views.FLOWS, "existing_account", Flow("existing_account", stages, steps))
 
 
 @pytest.fixture

@@ -273,7 +273,7 @@ def test_a_journey_that_is_over_says_how_to_start_again(app: Flask, device: Devi
         device.client.get(f"{device.link}/code"),
         device.client.submit(code_page, "Confirm", code=device.walk.code()),
     ):
-        assert (page.status, page.h1) == (410, "This registration has run out")
+        assert (page.status, page.h1) == (410, "What you began here has run out")
         assert "open Set Up Your Account there once more" in page.text
     with clock.later(journeys.AFTERLIFE + timedelta(minutes=1)):
         sweep(app)
