@@ -1,6 +1,5 @@
 """Mail in integration tests: a real SMTP server, and what has come into it."""
 
-import socket
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,7 +8,6 @@ from typing import TYPE_CHECKING
 import pytest
 
 if TYPE_CHECKING:
-    from wizard.sandbox.mailbox import Mailbox as Server
     from wizard.sandbox.mails import Mail
 
 
@@ -22,7 +20,6 @@ class Mailbox:
         from wizard.sandbox.store import Store
 
         self._server = start_mailbox(str(database))
-        _answer_at_once(self._server)
         self._mails = Mails(Store(str(database)), time.time)
         self.port = self._server.port
 
@@ -35,12 +32,6 @@ class Mailbox:
 
     def stop(self) -> None:
         self._server.stop()
-
-
-def _answer_at_once(server: "Server") -> None:
-    """Each line of an answer goes out by itself; by default the second waits 40 ms for the first to be confirmed."""
-    assert server._controller is not None
-    server._controller._listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 
 
 @pytest.fixture

@@ -5,7 +5,7 @@ and renewed by botocore before its credentials are over.
 """
 
 import threading
-from functools import partial
+from functools import cache, partial
 from typing import Any
 
 import botocore.session
@@ -16,6 +16,7 @@ from botocore.credentials import (
     CredentialResolver,
     DeferredRefreshableCredentials,
 )
+from botocore.loaders import Loader
 
 from config import AwsPartition
 
@@ -85,19 +86,31 @@ class _Role(CredentialProvider):
         return DeferredRefreshableCredentials(self._fetcher.fetch_credentials, self.METHOD)
 
 
+@cache
+def _descriptions() -> Loader:
+    """AWS's descriptions of its services, a megabyte each time they are read: once for all sessions."""
+    return Loader()
+
+
+def _new_session() -> Any:
+    session = botocore.session.Session()
+    session.register_component("data_loader", _descriptions())
+    return session
+
+
 def _session(partition: AwsPartition) -> Any:
     """A session that signs as the configuration says: keys or the machine's identity, and the role on top."""
-    session = botocore.session.Session()
+    session = _new_session()
     if partition.access_key_id:
         session.set_credentials(partition.access_key_id, partition.secret_access_key)
     own = session.get_credentials()
     if own is None:
         raise RuntimeError("there is no identity to ask with")
     if partition.role_arn:
-        session = botocore.session.Session()
+        session = _new_session()
         # STS of the partition's own region: the global address knows one partition, and is one more to fail.
         make_client = partial(
-            botocore.session.Session().create_client,
+            _new_session().create_client,
             region_name=partition.region,
             endpoint_url=partition.sts_endpoint or None,
             config=_FOR_ROLE,
