@@ -14,7 +14,7 @@ from sqlalchemy.orm import joinedload
 from wizard import clock, logs
 from wizard.accounts import sessions
 from wizard.accounts.models import BillingAccount, Session
-from wizard.billing.models import Subscription
+from wizard.billing.models import Subscription, Workspace
 from wizard.extensions import change, db
 from wizard.flows.models import Journey, JourneyEvent
 from wizard.i18n import language_of
@@ -167,12 +167,15 @@ def ids_of(console_account_id: int) -> sa.Select[int]:
 
 
 def unfinished_of(console_account_id: int) -> Journey | None:
-    """The newest journey a console account has made or come from and not finished."""
+    """The newest journey a console account has made and not finished. Who came to a workspace another way is done,
+    unless a purchase waits."""
+    has_workspace = sa.exists().where(Workspace.owner_id == console_account_id)
     return db.session.scalar(
         sa.select(Journey)
         .where(
             Journey.console_account_id == console_account_id,
             Journey.finished_at.is_(None),
+            sa.or_(Journey.subscription_id.is_not(None), ~has_workspace),
         )
         .order_by(Journey.id.desc())
         .limit(1)
