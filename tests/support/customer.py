@@ -55,16 +55,6 @@ CHINESE = {
     "Buyer’s AWS account": "买家的 AWS 账号",
     "Sent to": "收件人",
     "Show": "查看",
-    "Do you have a Billing Center account?": "您有费用中心账号吗？",
-    "Basic information": "基本信息",
-    "Enter the code from your email": "输入邮件中的验证码",
-    "Company information": "企业信息",
-    "Activation method": "选择开通方式",
-    "Subscribe at AWS": "在 AWS 订阅",
-    "Confirm that AWS pays": "确认由 AWS 付款",
-    "Your workspace is being made": "正在创建您的工作空间",
-    "Activation successful": "开通成功",
-    # … and who binds a purchase to an account they have.
     "Bind Billing Center account": "绑定费用中心账号",
     "Bind workspace": "绑定工作空间",
     "Bind": "绑定",
@@ -75,8 +65,18 @@ CHINESE = {
     "Create": "创建",
     "Register and create workspace": "注册并创建工作空间",
     "Choose a site": "选择站点",
+    "Site for new workspaces": "新工作空间的站点",
     "Use this site": "使用该站点",
-    "Frankfurt": "法兰克福",
+    "Choose another username": "换一个用户名",
+    "Do you have a Billing Center account?": "您有费用中心账号吗？",
+    "Basic information": "基本信息",
+    "Enter the code from your email": "输入邮件中的验证码",
+    "Company information": "企业信息",
+    "Activation method": "选择开通方式",
+    "Subscribe at AWS": "在 AWS 订阅",
+    "Confirm that AWS pays": "确认由 AWS 付款",
+    "Your workspace is being made": "正在创建您的工作空间",
+    "Activation successful": "开通成功",
 }
 
 
@@ -241,7 +241,7 @@ class Customer:
     def choose_site(self, name: str) -> None:
         """At the top of the page, where none was chosen."""
         self.page.get_by_role("button", name=self.word("Choose a site")).click()
-        self.choice("Site", name).check()
+        self.choice("Site for new workspaces", name).check()
         self.press("Use this site")
 
     def fill_in_workspace(self, name: str) -> None:
