@@ -123,7 +123,7 @@ def test_the_pages_of_workspaces(tour: Tour, owner: HttpWalk) -> None:
     tour.take_over(bind, "bound, and all that cannot be")
     tour.page.go_back()
     tour.look("bound already")
-    tour.open(bind.page.resolve(bind.page.link(f"{bind.word('Bind')} {LONG}")), "locked")
+    tour.open(bind.bind_url(LONG), "locked")
     for number in range(20):
         add(server, person, f"{number} of many")
     tour.open(at, "many")

@@ -235,8 +235,7 @@ class Customer:
         return rows.filter(has=self.page.get_by_text(workspace, exact=True))
 
     def open_bind(self, workspace: str) -> None:
-        """Press *Bind* in its row: its name belongs to what the link is called."""
-        self.page.get_by_role("link", name=f"{self.word('Bind')} {workspace}", exact=True).click()
+        self.row(workspace).get_by_role("link", name=self.word("Bind"), exact=True).click()
 
     def choose_site(self, name: str) -> None:
         """At the top of the page, where none was chosen."""
