@@ -162,7 +162,7 @@ def test_the_site_is_chosen_with_the_keyboard_alone(binder: Callable[..., Binder
     press = customer.page.keyboard.press
     chooser.focus()
     press("Enter")
-    sites = customer.page.get_by_role("radiogroup", name="Site", exact=True)
+    sites = customer.page.get_by_role("radiogroup", name="Site for new workspaces", exact=True)
     expect(sites).to_be_visible()
     press("Escape")
     expect(sites).to_be_hidden()

@@ -9,8 +9,10 @@ bind.bind("Harbour")
 import re
 from typing import Any
 
+from bs4 import Tag
+
 from tests.support.factories import Person
-from tests.support.page import Page
+from tests.support.page import Page, visible_text
 from tests.support.walk import Walk
 
 
@@ -43,14 +45,23 @@ class Binding(Walk):
 
     def row(self, name: str) -> str:
         """What the list says of a workspace."""
+        return " ".join(self._row(name).get_text(" ").split())
+
+    def bind_url(self, name: str) -> str:
+        """Where *Bind* in a row leads."""
+        links = [link for link in self._row(name).find_all("a") if visible_text(link) == self.word("Bind")]
+        assert links, f"{name!r} cannot be bound on {self.page}"
+        return self.page.resolve(str(links[0]["href"]))
+
+    def _row(self, name: str) -> Tag:
         for item in self.page.soup.select(".workspaces > li"):
             if item.b and item.b.get_text() == name:
-                return " ".join(item.get_text(" ").split())
+                return item
         raise AssertionError(f"no workspace {name!r} on {self.page}")
 
     def open_bind(self, name: str) -> Page:
         """Press *Bind* in a row: the page that says what will change."""
-        self.page = self.client.click(self.page, f"{self.word('Bind')} {name}")
+        self.page = self.client.get(self.bind_url(name), follow=True)
         return self.page
 
     def bind(self, name: str) -> Page:

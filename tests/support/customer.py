@@ -76,8 +76,18 @@ CHINESE = {
     "Create": "创建",
     "Register and create workspace": "注册并创建工作空间",
     "Choose a site": "选择站点",
+    "Site for new workspaces": "新工作空间的站点",
     "Use this site": "使用该站点",
-    "Frankfurt": "法兰克福",
+    "Choose another username": "换一个用户名",
+    "Do you have a Billing Center account?": "您有费用中心账号吗？",
+    "Basic information": "基本信息",
+    "Enter the code from your email": "输入邮件中的验证码",
+    "Company information": "企业信息",
+    "Activation method": "选择开通方式",
+    "Subscribe at AWS": "在 AWS 订阅",
+    "Confirm that AWS pays": "确认由 AWS 付款",
+    "Your workspace is being made": "正在创建您的工作空间",
+    "Activation successful": "开通成功",
 }
 
 
@@ -236,13 +246,12 @@ class Customer:
         return rows.filter(has=self.page.get_by_text(workspace, exact=True))
 
     def open_bind(self, workspace: str) -> None:
-        """Press *Bind* in its row: its name belongs to what the link is called."""
-        self.page.get_by_role("link", name=f"{self.word('Bind')} {workspace}", exact=True).click()
+        self.row(workspace).get_by_role("link", name=self.word("Bind"), exact=True).click()
 
     def choose_site(self, name: str) -> None:
         """At the top of the page, where none was chosen."""
         self.page.get_by_role("button", name=self.word("Choose a site")).click()
-        self.choice("Site", name).check()
+        self.choice("Site for new workspaces", name).check()
         self.press("Use this site")
 
     def fill_in_workspace(self, name: str) -> None:

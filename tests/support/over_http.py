@@ -142,27 +142,21 @@ class HttpBinding(Binding, HttpWalk):
     """Somebody who has a Billing Center account, on foot through a running product."""
 
     def code(self, newer_than: int = 0) -> str:
-        return self.code_of(self.person, newer_than)
+        return self.code_of(self.person)
 
-    def code_of(self, person: Person, newer_than: int = 0) -> str:
-        """The newest code mailed to somebody; ``newer_than`` as in :meth:`tests.support.server.Product.mail`."""
-        found = ""
+    def code_of(self, person: Person) -> str:
+        """The code of this journey mailed to somebody: the mail tells which journey it is for."""
+        found: list[str] = []
 
         def look() -> bool:
-            nonlocal found
-            for mail in self.marketplace.mails(person.email):  # type: ignore[attr-defined]
-                if int(mail["id"]) > newer_than and re.search(r"\b\d{6}\b", mail["text"]):
-                    found = code_in(mail["text"])
-                    return True
-            return False
+            mails = (mail["text"] for mail in self.marketplace.mails(person.email))  # type: ignore[attr-defined]
+            found.extend(
+                code_in(text) for text in mails if self.reference in text and re.search(r"\b\d{6}\b", text)
+            )
+            return bool(found)
 
-        until(look, f"no code comes for {person.email}", every=0.05)
-        return found
-
-    def newest(self, person: Person | None = None) -> int:
-        """The newest mail somebody has by now, to wait for one that is newer."""
-        mails = self.marketplace.mails((person or self.person).email)  # type: ignore[attr-defined]
-        return int(mails[0]["id"]) if mails else 0
+        until(look, f"no code comes to {person.email}", every=0.05)
+        return found[0]
 
 
 def walk_over_http(server: Product, language: str = "en", **options: Any) -> HttpWalk:

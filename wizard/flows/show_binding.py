@@ -46,7 +46,8 @@ MOST_TOLD = 10
 def around(journey: Journey) -> dict[str, Any]:
     """The site chooser at the top right."""
     form = SiteForm(formdata=None, data={"site": journey.answers.get("site")})
-    form.site.id = "site-of-new"  # A page may ask for the site itself, and ids must be unique.
+    form.site.id = "site-of-new"  # A page may ask for the site itself, and ids and names must be unique.
+    form.site.label.text = _("Site for new workspaces")
     method = _method(journey)
     chosen = site_of(journey)
     return {
