@@ -79,15 +79,6 @@ CHINESE = {
     "Site for new workspaces": "新工作空间的站点",
     "Use this site": "使用该站点",
     "Choose another username": "换一个用户名",
-    "Do you have a Billing Center account?": "您有费用中心账号吗？",
-    "Basic information": "基本信息",
-    "Enter the code from your email": "输入邮件中的验证码",
-    "Company information": "企业信息",
-    "Activation method": "选择开通方式",
-    "Subscribe at AWS": "在 AWS 订阅",
-    "Confirm that AWS pays": "确认由 AWS 付款",
-    "Your workspace is being made": "正在创建您的工作空间",
-    "Activation successful": "开通成功",
 }
 
 
