@@ -6,13 +6,18 @@ The client holds every page to its statements and its bytes.
 import re
 
 import pytest
+import sqlalchemy as sa
 from flask import Flask
 
+from tests.support.binding import Binding
 from tests.support.client import Client
 from tests.support.factories import Person
 from tests.support.page import Page
 from tests.support.possessions import Owner, accounts_of, purchases, workspaces
+from tests.support.walk import Walk
 from wizard.billing import workspaces as lists
+from wizard.billing.models import Subscription
+from wizard.extensions import db
 
 WORKSPACES = 5_000
 PURCHASES = 300
@@ -63,6 +68,37 @@ def test_the_console_shows_thousands_of_workspaces_page_by_page(
     assert names(last) == harbours(20, 1)
     assert "Next page" not in last.links
     assert signed_in.click(last, "Harbour 7").h1 == "Harbour 7"
+
+
+def test_binding_goes_through_thousands_of_workspaces_page_by_page(
+    app: Flask, owner: Owner, walk: Walk
+) -> None:
+    """The client holds every page and every press to its statements and bytes, whatever the account has."""
+    paid_by = purchases(app, owner, PURCHASES)
+    workspaces(app, owner, WORKSPACES)
+    binding = Binding.of(walk, owner.person).to_workspaces()
+    assert counted(binding.page) == "1–20 of 5,000"
+    binding.page = binding.client.click(binding.page, "Next page")
+    binding.bind("Harbour 4971")
+    assert binding.row("Harbour 4971").endswith("Bound")
+    assert "page=2" in binding.page.url
+    workspaces(app, owner, WORKSPACES, purchase_of(app, owner))
+    binding.page = binding.client.submit(binding.page, "Search", q="Harbour 17")
+    assert "and 4,991 more" in binding.page.line[-1]
+    binding.open_create(site="us1")
+    binding.create(owner.person, "Lantern")
+    assert binding.row("Lantern").endswith("Bound")
+    assert "pays for 5,002 workspaces" in binding.confirm().text
+    assert len(paid_by) == PURCHASES
+
+
+def purchase_of(app: Flask, owner: Owner) -> int:
+    """The newest purchase that was bound to an account."""
+    with app.app_context():
+        newest = sa.select(sa.func.max(Subscription.id)).where(
+            Subscription.billing_account_id == owner.billing_id
+        )
+        return int(db.session.scalars(newest).one())
 
 
 def test_a_purchase_shows_the_thousands_it_pays_for_page_by_page(

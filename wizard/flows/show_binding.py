@@ -3,6 +3,7 @@
 from typing import Any, TypeVar
 
 from flask import abort, current_app, g, request, url_for
+from flask_babel import format_decimal
 from flask_babel import gettext as _
 from wtforms.fields.choices import SelectChoice
 
@@ -36,7 +37,6 @@ F = TypeVar("F", bound=CreateForm)
 BIND, CREATE = "bind", "create"
 """What codes are for: to show whose a Billing Center account is, and who owns a new workspace."""
 
-MOST_ON_LINE = 5
 MOST_TOLD = 10
 
 
@@ -114,7 +114,7 @@ def _workspaces(journey: Journey, step: str) -> line.Node:
     if step == "bind" and _can_be_bound(journey, chosen := workspace_here(journey)):
         items.append(line.Item("making", chosen.name))
     more = bound.count - len(bound.newest)
-    details = (_("and %(count)s more", count=more),) if more else ()
+    details = (_("and %(count)s more", count=format_decimal(more)),) if more else ()
     if not items:
         return line.Node("workspace", "making", title, (_("You choose them here"),), accent=True)
     return line.Node("workspace", "exists", title, details, parts=tuple(items))
