@@ -35,6 +35,7 @@ pytest_plugins = [
 
 LONGEST = (
     "test_every_page.py",
+    "test_every_page_of_binding.py",
     "test_fuzz.py",
     "test_impatience.py",
     "test_password_reset.py",

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from urllib.parse import quote_from_bytes
 
+from tests.support.binding import Binding
 from tests.support.client import Client
 from tests.support.factories import Person
 from tests.support.page import Page
@@ -69,6 +70,13 @@ def at_username(walk: Walk, another: Another) -> None:
 def at_methods(walk: Walk, _another: Another) -> None:
     walk.register().give_basics().enter_code()
     walk.give_company()
+
+
+def at_register_and_create(walk: Walk, another: Another) -> None:
+    owner = another()
+    owner.to_end()
+    bind = Binding.of(owner, client=walk.client).to_workspaces()
+    walk.page = bind.open_create(registers=True)
 
 
 def at_sign_in(walk: Walk, _another: Another) -> None:
@@ -134,6 +142,38 @@ PLACES = (
         (("method", "language"), ("workspace_name",), ("agree",)),
         good={"method": "billing_center", "workspace_name": "Harbour", "language": "zh", "agree": "y"},
         stop=(("agree", None), ("workspace_name", "")),
+    ),
+    Place(
+        "register and create",
+        at_register_and_create,
+        "Register and create workspace",
+        {
+            "workspace_name": TEXT,
+            "language": frozenset(),
+            "username": frozenset(),
+            "password": ANYTHING - NOTHING - {"huge", "NUL", "no character"},
+            "confirm_password": frozenset({"missing"}),
+            "email": frozenset(),
+            "code": frozenset(),
+            "phone": NOTHING,
+            "agree": ANYTHING - NOTHING,
+        },
+        (
+            ("workspace_name", "username", "phone"),
+            ("email", "code"),
+            ("password",),
+            ("confirm_password",),
+            ("language", "agree"),
+        ),
+        good={
+            **Person().answers,
+            "workspace_name": "Beacon",
+            "language": "en",
+            "code": "123456",
+            "phone": "+1 541-754-3010",
+            "agree": "y",
+        },
+        stop=(("language", None), ("workspace_name", "")),
     ),
     Place(
         "sign in",

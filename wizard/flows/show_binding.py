@@ -37,6 +37,7 @@ F = TypeVar("F", bound=CreateForm)
 BIND, CREATE = "bind", "create"
 """What codes are for: to show whose a Billing Center account is, and who owns a new workspace."""
 
+MOST_ON_LINE = 5
 MOST_TOLD = 10
 
 
@@ -110,10 +111,13 @@ def _workspaces(journey: Journey, step: str) -> line.Node:
     if journey.billing_account is None:
         return line.Node("workspace", "later", title, (_("You choose them at step %(number)s", number=2),))
     bound = bound_here(journey)
-    items = [line.Item("making" if w.state == BEING_MADE else "exists", w.name) for w in bound.newest]
+    items = [
+        line.Item("making" if w.state == BEING_MADE else "exists", w.name)
+        for w in bound.newest[:MOST_ON_LINE]
+    ]
+    more = bound.count - len(items)
     if step == "bind" and _can_be_bound(journey, chosen := workspace_here(journey)):
         items.append(line.Item("making", chosen.name))
-    more = bound.count - len(bound.newest)
     details = (_("and %(count)s more", count=format_decimal(more)),) if more else ()
     if not items:
         return line.Node("workspace", "making", title, (_("You choose them here"),), accent=True)
@@ -297,17 +301,12 @@ def bind(journey: Journey, _form: Form) -> dict[str, Any]:
     assert journey.subscription is not None
     workspace = workspace_here(journey)
     refusal = settlement.refusal_of(workspace, journey.subscription)
-    now, then = workspace.subscription, journey.subscription
+    then = journey.subscription
     return {
         **payment(journey),
         "workspace": workspace,
         "site": str(sites.get(workspace.site_id).label),
-        "now": {
-            "kind": "cloud" if now else "billing",
-            "title": wording.cloud_account_kind(now.cloud_account) if now else _("Billing Center account"),
-            "detail": now.cloud_account.account_id if now else workspace.billing_account.username,
-            "ended": now is not None and now.state != ACTIVE,
-        },
+        "now": _settled_by(workspace),
         "then": {
             "kind": "cloud",
             "title": wording.cloud_account_kind(then.cloud_account),
@@ -319,6 +318,25 @@ def bind(journey: Journey, _form: Form) -> dict[str, Any]:
         "stays": not current_app.config["SETTLEMENT_LEAVE_ACTIVE_SUBSCRIPTION"],
         "list_url": url_for("flows.step", reference=journey.reference, key="workspaces", **kept_of_list()),
     }
+
+
+def _settled_by(workspace: Workspace) -> dict[str, str]:
+    """What settles it before the change, as a node of the line."""
+    if now := workspace.subscription:
+        state, kind = (
+            "exists" if now.state == ACTIVE else "ended",
+            wording.cloud_account_kind(now.cloud_account),
+        )
+        return {"kind": "cloud", "state": state, "title": kind, "detail": now.cloud_account.account_id}
+    if settlement.is_locked(workspace):
+        return {
+            "kind": "workspace",
+            "state": "locked",
+            "title": _("Locked"),
+            "detail": _("Nothing pays for it"),
+        }
+    payer = workspace.billing_account.username
+    return {"kind": "billing", "state": "exists", "title": _("Billing Center account"), "detail": payer}
 
 
 # Create workspace -------------------------------------------------------------------------------------------
