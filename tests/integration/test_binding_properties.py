@@ -141,9 +141,15 @@ class Browser:
 class Binding(RuleBasedStateMachine):
     world: World
 
-    @initialize(tokens=st.tuples(*[st.sampled_from((0, 3, 0, 1, 2))] * 4), far=st.integers(0, 15))
-    def begin(self, tokens: tuple[int, ...], far: int) -> None:
-        """Each browser has landed with something, and some are at their workspaces already."""
+    @initialize(
+        tokens=st.tuples(*[st.sampled_from((0, 3, 0, 1, 2))] * 4),
+        far=st.integers(0, 15),
+        new=st.integers(0, 4),
+        known=st.booleans(),
+        finishes=st.booleans(),
+    )
+    def begin(self, tokens: tuple[int, ...], far: int, new: int, known: bool, finishes: bool) -> None:
+        """Each browser has landed, some are at their workspaces already; one, ``new``, registers."""
         self.world.reset()
         self.time = ExitStack()
         self.browsers = [Browser(self.world, n // 2) for n in range(4)]
@@ -151,11 +157,14 @@ class Binding(RuleBasedStateMachine):
         self.settled: dict[tuple[int, int], tuple[Any, ...]] = {}
         for who, token in enumerate(tokens):
             self.land(who, token)
-            self.choose(who, 0, "no" if far % 5 == who else "yes")
-            if far >> who & 1:
-                self.register(who, 0, "new" if far & 3 else "payer", "eu1")
+            self.choose(who, 0, "no" if who == new else "yes")
+            if who == new:
+                self.register_and_prove(who, 0, "payer" if known else "new", "eu1")
+            elif far >> who & 1:
                 self.name(who, 0, "mine", "other")
                 self.enter_code(who, 0, "right")
+        if finishes and new < len(tokens):
+            self.complete(new, 0)
 
     def teardown(self) -> None:
         if hasattr(self, "time"):
