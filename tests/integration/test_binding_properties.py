@@ -27,7 +27,7 @@ from wizard.flows.models import Journey, JourneyEvent
 from wizard.verification import codes
 from wizard.verification.models import Challenge
 
-EXAMPLES, STEPS = 40, 30
+EXAMPLES, STEPS = 34, 30
 PASSWORD = "seven quiet harbour lamps"
 SITES = ("us1", "eu1")
 
@@ -46,6 +46,9 @@ BROWSERS = st.integers(0, 3)
 ANY = st.integers(0, 7)
 MINE = st.sampled_from(("mine", "mine", "mine", "theirs", "nobodys"))
 CODES = st.sampled_from(("right", "right", "right", "wrong", "old", "theirs"))
+ASKS = st.sampled_from((True, True, False))
+INSTEAD = st.sampled_from(("", "", "theirs"))
+"""Whose address is in the form when it is sent, if not the one that was asked for a code."""
 PURPOSES = ("bind", "register", "create")
 
 
@@ -138,9 +141,15 @@ class Browser:
 class Binding(RuleBasedStateMachine):
     world: World
 
-    @initialize(tokens=st.tuples(ANY, ANY, ANY, ANY), far=st.integers(0, 15))
-    def begin(self, tokens: tuple[int, ...], far: int) -> None:
-        """Each browser has landed with something, and some are at their workspaces already."""
+    @initialize(
+        tokens=st.tuples(*[st.sampled_from((0, 3, 0, 1, 2))] * 4),
+        far=st.integers(0, 15),
+        new=st.integers(0, 4),
+        known=st.booleans(),
+        finishes=st.booleans(),
+    )
+    def begin(self, tokens: tuple[int, ...], far: int, new: int, known: bool, finishes: bool) -> None:
+        """Each browser has landed, some are at their workspaces already; one, ``new``, registers."""
         self.world.reset()
         self.time = ExitStack()
         self.browsers = [Browser(self.world, n // 2) for n in range(4)]
@@ -148,11 +157,14 @@ class Binding(RuleBasedStateMachine):
         self.settled: dict[tuple[int, int], tuple[Any, ...]] = {}
         for who, token in enumerate(tokens):
             self.land(who, token)
-            self.choose(who, 0, "no" if far % 5 == who else "yes")
-            if far >> who & 1:
-                self.register(who, 0, "new", "eu1")
+            self.choose(who, 0, "no" if who == new else "yes")
+            if who == new:
+                self.register_and_prove(who, 0, "payer" if known else "new", "eu1")
+            elif far >> who & 1:
                 self.name(who, 0, "mine", "other")
                 self.enter_code(who, 0, "right")
+        if finishes and new < len(tokens):
+            self.complete(new, 0)
 
     def teardown(self) -> None:
         if hasattr(self, "time"):
@@ -255,9 +267,9 @@ class Binding(RuleBasedStateMachine):
     def answer_offer(self, who: int, which: int, step: str) -> None:
         self._on(who, which, "offer", offer=step)
 
-    @rule(who=BROWSERS, which=ANY, site=st.sampled_from(SITES))
-    def register_and_prove(self, who: int, which: int, site: str) -> None:
-        self.register(who, which, "new", site)
+    @rule(who=BROWSERS, which=ANY, whose=st.sampled_from(("new", "payer")), site=st.sampled_from(SITES))
+    def register_and_prove(self, who: int, which: int, whose: str, site: str) -> None:
+        self.register(who, which, whose, site)
         self.enter_code(who, which, "right")
 
     @rule(who=BROWSERS, which=ANY)
@@ -281,8 +293,8 @@ class Binding(RuleBasedStateMachine):
     def choose_site(self, who: int, which: int, site: str) -> None:
         self._on(who, which, "site", site=site)
 
-    @rule(who=BROWSERS, which=ANY, whose=MINE, kind=CODES, asks=st.sampled_from((True, True, False)))
-    def create(self, who: int, which: int, whose: str, kind: str, asks: bool) -> None:
+    @rule(who=BROWSERS, which=ANY, whose=MINE, kind=CODES, asks=ASKS, instead=INSTEAD)
+    def create(self, who: int, which: int, whose: str, kind: str, asks: bool, instead: str) -> None:
         form = {
             "site": "us1", "workspace_name": "mast", "language": "en", "agree": "y",
             "email": self._address(who, whose),
@@ -290,10 +302,13 @@ class Binding(RuleBasedStateMachine):
         if asks:
             self._on(who, which, "site", site="us1")
             self._on(who, which, "create/code", **form)
+        form["email"] = self._address(who, instead) if instead else form["email"]
         self._on(who, which, "create", code=self._code(who, which, kind), **form)
 
-    @rule(who=BROWSERS, which=ANY, whose=MINE, kind=CODES, asks=st.sampled_from((True, True, False)))
-    def register_and_create(self, who: int, which: int, whose: str, kind: str, asks: bool) -> None:
+    @rule(who=BROWSERS, which=ANY, whose=MINE, kind=CODES, asks=ASKS, instead=INSTEAD)
+    def register_and_create(
+        self, who: int, which: int, whose: str, kind: str, asks: bool, instead: str
+    ) -> None:
         form = {
             "site": "us1", "workspace_name": "mast", "language": "en", "agree": "y",
             **self._new_account(who, which, self._address(who, whose, new=True)),
@@ -301,6 +316,7 @@ class Binding(RuleBasedStateMachine):
         if asks:
             self._on(who, which, "site", site="us1")
             self._on(who, which, "create-account/code", **form)
+        form["email"] = self._address(who, instead) if instead else form["email"]
         self._on(who, which, "create-account", code=self._code(who, which, kind), **form)
 
     @rule(who=BROWSERS, which=ANY, n=ANY, step=st.sampled_from(("create-username", "username")))
@@ -326,8 +342,10 @@ class Binding(RuleBasedStateMachine):
     # ── what is needed for that ─────────────────────────────────────────────────────────────────────────────
 
     def _journey(self, who: int, which: int) -> str:
-        """One that this browser knows the address of, most of the time the newest."""
+        """One that this browser knows the address of, most of the time the newest; now and then another's."""
         known = self.browsers[who].journeys
+        if which == 7:
+            known = self.browsers[who - 2].journeys or known
         return known[-1 - max(0, which - 4) % len(known)]
 
     def _on(self, who: int, which: int, step: str, /, **form: Any) -> None:
@@ -339,6 +357,8 @@ class Binding(RuleBasedStateMachine):
         browser, new = self.browsers[who], new or whose == "new"
         if whose == "theirs":
             return browser.other.person.email
+        if whose == "payer":
+            return browser.me.payer.email
         if whose == "nobodys":
             return "nobody@harbour.test"
         return f"crew-{browser.whose}@harbour.test" if new else browser.me.person.email
@@ -394,13 +414,11 @@ class Binding(RuleBasedStateMachine):
             workspaces = db.session.scalars(sa.select(Workspace)).all()
             history = db.session.scalars(sa.select(Settlement).order_by(Settlement.number)).all()
             proven = db.session.scalars(sa.select(Challenge).where(Challenge.outcome == "proven")).all()
-            accounts = {each.console_id: each for each in self.world.people}
             db.session.expunge_all()
         noted = [(journeys[each.journey_id].reference, each) for each in events]
         self._claims(subscriptions, journeys, noted)
         self._settlements(workspaces, history, {each.id: each for each in subscriptions}, noted)
         self._proofs(journeys, proven, workspaces)
-        del accounts
 
     def _claims(self, subscriptions: Any, journeys: dict[int, Journey], noted: Any) -> None:
         for one in subscriptions:

@@ -13,7 +13,7 @@ from sqlalchemy.engine import Engine
 
 from tests.support.client import Client
 from tests.support.page import Page
-from tests.support.races import race, results
+from tests.support.races import RACING, READ_ALREADY, press, race, results, tab
 from tests.support.sandbox import LiveSandbox
 from tests.support.walk import LANDING, TOKEN, Walk
 from wizard import clock
@@ -31,36 +31,6 @@ from wizard.worker import run_once
 
 MANY = 16
 BUYERS = 64
-
-READ_ALREADY = ("html", "heading", "language", "ids", "names", "inline", "words", "policy", "weight")
-"""The checks of what a page looks like, where the same page comes sixteen times."""
-
-RACING = ("session", "statements", *READ_ALREADY)
-"""A request that comes second takes back what it began and looks again: here that is no write thrown away, and
-not within the budget of those who come alone."""
-
-
-def tab(client: Client) -> Client:
-    """Another tab of the same browser: it has the cookies of now, and what it is given later stays its own."""
-    same = client.other()
-    assert client.http._cookies is not None
-    same.http._cookies = dict(client.http._cookies)
-    return same
-
-
-def press(
-    page: Page, button: str, clients: list[Client], answers: Callable[[int], dict[str, Any]]
-) -> list[Page]:
-    """The form of a page sent by these clients at the same moment; what each of them was answered."""
-    form = page.form(button)
-    sent = [form.filled(answers(number)) for number in range(len(clients))]
-
-    def send(number: int) -> Page:
-        return clients[number].post(form.action, sent[number], without=RACING)
-
-    answered = results(race(len(clients), send))
-    assert all(answer.status < 500 for answer in answered), sorted(map(str, answered))
-    return answered
 
 
 def press_in_tabs(walk: Walk, button: str, **answers: Any) -> tuple[list[Client], list[Page]]:

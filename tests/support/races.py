@@ -3,10 +3,20 @@
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
+
+from tests.support.client import Client
+from tests.support.page import Page
 
 T = TypeVar("T")
 JOIN_SECONDS = 120
+
+READ_ALREADY = ("html", "heading", "language", "ids", "names", "inline", "words", "policy", "weight")
+"""The checks of what a page looks like, where the same page comes sixteen times."""
+
+RACING = ("session", "statements", *READ_ALREADY)
+"""A request that comes second takes back what it began and looks again: here that is no write thrown away, and
+not within the budget of those who come alone."""
 
 
 @dataclass(frozen=True)
@@ -48,3 +58,26 @@ def results(outcomes: list[Outcome[T]]) -> list[T]:
             f"{len(errors)} of {len(outcomes)} failed; the first: {errors[0]!r}"
         ) from errors[0]
     return [outcome.result for outcome in outcomes]  # type: ignore[misc]
+
+
+def tab(client: Client) -> Client:
+    """Another tab of the same browser: it has the cookies of now, and what it is given later stays its own."""
+    same = client.other()
+    assert client.http._cookies is not None
+    same.http._cookies = dict(client.http._cookies)
+    return same
+
+
+def press(
+    page: Page, button: str, clients: list[Client], answers: Callable[[int], dict[str, Any]]
+) -> list[Page]:
+    """The form of a page sent by these clients at the same moment; what each of them was answered."""
+    form = page.form(button)
+    sent = [form.filled(answers(number)) for number in range(len(clients))]
+
+    def send(number: int) -> Page:
+        return clients[number].post(form.action, sent[number], without=RACING)
+
+    answered = results(race(len(clients), send))
+    assert all(answer.status < 500 for answer in answered), sorted(map(str, answered))
+    return answered
