@@ -22,6 +22,7 @@ from tests.support.browser import Visitors
 from tests.support.customer import Customer
 from tests.support.databases import ROOT
 from tests.support.factories import Person
+from tests.support.over_http import database, walk_over_http
 from tests.support.server import Server
 
 FOLDER = ROOT / "docs" / "pictures"
@@ -41,15 +42,16 @@ class Picture:
     dark: bool = False
     brand: str = "brand.toml"
     site: str = "Oregon"
+    binds: bool = False
 
     @property
     def file(self) -> str:
         return f"{self.name}.webp"
 
     @property
-    def walk(self) -> tuple[str, str, bool]:
+    def walk(self) -> tuple[str, str, bool, bool]:
         """What has to be walked for it; pictures of one walk are taken on the way."""
-        return (self.brand, self.language, self.phone)
+        return (self.brand, self.language, self.phone, self.binds)
 
 
 PICTURES = (
@@ -58,6 +60,8 @@ PICTURES = (
     Picture("successful", "successful"),
     Picture("successful-dark", "successful", dark=True),
     Picture("basic-errors", "basic-errors"),
+    Picture("bind-workspace", "workspaces", binds=True),
+    Picture("bind-workspace-dark", "workspaces", binds=True, dark=True),
     Picture("sandbox", "sandbox"),
     Picture("choice-phone", "choice", phone=True),
     Picture("basic-phone-zh", "basic", language="zh", phone=True),
@@ -71,7 +75,7 @@ _SETTLED = {
     r"\b([A-Z]{2})-[0-9A-Z]{4}-[0-9A-Z]{4}\b": "$1-7Q2M-4XKD",
     r"\b(127\.0\.0\.1|localhost):\d+": "$1:5000",
     r"\bagmt-[0-9a-z]+": "agmt-4t9k2m7x1q8w",
-    r"\bwksp_[0-9a-z]+": "wksp_5d2g7h3j1k",
+    r"\bwksp_[0-9a-z]{16}\b": "wksp_5d2g7h3j1k",
     r"\b\d{1,2}:\d{2}(:\d{2})?\b": "18:40",
 }
 _SETTLE = """
@@ -86,6 +90,13 @@ _SETTLE = """
 """
 
 
+WORKSPACES = {"Harbour production": "wksp_4f21c0", "Payments": "wksp_91be37", "Storefront": "wksp_c07d55"}
+_ANOTHER = """
+INSERT INTO workspaces (public_id, origin, name, site_id, state, language, owner_id, billing_account_id,
+  settlement_method, settlement_number, created_at)
+SELECT ?, origin || ?, ?, site_id, state, language, owner_id, billing_account_id,
+  settlement_method, settlement_number, created_at FROM workspaces LIMIT 1
+"""
 SITTING = Person(company="Harbour Lamps", called="lin.mei", at="harbour.example")
 
 
@@ -119,6 +130,26 @@ class Sitter(Customer):
                 self.page.emulate_media(color_scheme="dark" if picture.dark else "light")
                 self.page.evaluate(_SETTLE, list(_SETTLED.items()))
                 self.taken[picture.file] = photograph(self.page, PHONE if picture.phone else DESK)
+
+    def bind(self) -> None:
+        """Somebody who has three workspaces binds a purchase to their account, and two of them to the purchase."""
+        there = walk_over_http(self.server, person=self.person)
+        there.register().give_basics().enter_code()
+        there.give_company()
+        first, *others = WORKSPACES
+        there.activate(method="billing_center", workspace_name=first)
+        there.wait_until_made()
+        database(self.server, "UPDATE workspaces SET public_id = ?", WORKSPACES[first])
+        for name in others:
+            database(self.server, _ANOTHER, WORKSPACES[name], name, name)
+        self.land(customerAWSAccountId=self.account)
+        self.say_have()
+        self.enter_code(self.code_after(self.name_account, self.person.email))
+        for name in (first, others[0]):
+            self.open_bind(name)
+            super().press("Confirm")
+            self.row(name).get_by_text(self.word("Bound"), exact=True).wait_for()
+        self.hold_still(self.moment)
 
     def walk(self) -> None:
         """From the marketplace to the workspace; one page is first sent as it comes, for its errors."""
@@ -155,7 +186,7 @@ def take(pictures: Iterable[Picture] = PICTURES) -> dict[str, bytes]:
         visitors = Visitors(browser)
         visitors.allow(r"status of 422")
         by_walk = sorted(pictures, key=lambda picture: picture.walk)
-        for (brand, language, phone), wanted in groupby(by_walk, key=lambda picture: picture.walk):
+        for (brand, language, phone, binds), wanted in groupby(by_walk, key=lambda picture: picture.walk):
             with tempfile.TemporaryDirectory() as instance:
                 server = Server(Path(instance), BRAND_FILE=str(ROOT / brand))
                 try:
@@ -163,7 +194,10 @@ def take(pictures: Iterable[Picture] = PICTURES) -> dict[str, bytes]:
                         language, phone=phone, size=PHONE if phone else DESK, device_scale_factor=1.5
                     )
                     sitter = Sitter(page, server, language, wanted)
-                    sitter.walk()
+                    if binds:
+                        sitter.bind()
+                    else:
+                        sitter.walk()
                     taken |= sitter.taken
                 finally:
                     server.stop()
