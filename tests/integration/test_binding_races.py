@@ -13,7 +13,7 @@ from tests.support.client import Client
 from tests.support.established import Customer, established, landed_before
 from tests.support.factories import Person
 from tests.support.page import Page
-from tests.support.races import RACING, press, race, results, tab
+from tests.support.races import RACING, held_before, in_background, press, race, results, tab
 from tests.support.walk import Walk
 from wizard.accounts.models import BillingAccount, ConsoleAccount
 from wizard.billing.models import Settlement, Subscription, Workspace
@@ -47,10 +47,12 @@ def at_workspaces(app: Flask, walk: Walk, who: Customer, token: str = "") -> Bin
     return bind
 
 
-def code_on(app: Flask, reference: str) -> str:
-    """The code that is open on a journey."""
+def code_on(app: Flask, reference: str, *purposes: str) -> str:
+    """The code that is open on a journey, for one of these purposes where several are."""
     with app.app_context():
-        open_ = (Challenge.bound_to == reference, Challenge.closed_at.is_(None))
+        open_ = [Challenge.bound_to == reference, Challenge.closed_at.is_(None)]
+        if purposes:
+            open_.append(Challenge.purpose.in_(purposes))
         return codes.code_of(db.session.scalars(sa.select(Challenge).where(*open_)).one())
 
 
@@ -175,12 +177,16 @@ def test_who_changes_over_while_the_code_is_on_its_way_is_in_one_flow_and_not_in
     token = landed_before(app, rows.purchase(app), "its token")
     bind = Binding.of(walk, customer.payer)
     bind.bought = {"token": token}
-    bind.land()
-    if has == "yes":
-        bind.say_have().name_account()
-    else:
-        bind.say_new().give_basics(username="another-name")
-    code, reference = code_on(app, bind.reference), bind.reference
+    bind.land().say_new().give_basics(username="another-name")
+    bind.page = bind.client.submit(bind.client.get("/bind"), "I have a Billing Center account")
+    bind.name_account()  # In either flow it is at the code now.
+    reference = bind.reference
+    if has == "no":
+        bind.client.post(
+            f"/journeys/{reference}/other", {"csrf_token": bind.page.form("Confirm").fields["csrf_token"]}
+        )
+        bind.page = bind.client.get(f"/journeys/{reference}/code")
+    code = code_on(app, reference, "bind" if has == "yes" else "register")
     csrf = bind.page.form("Confirm").fields["csrf_token"]
     browsers = tabs(bind)
 
@@ -198,6 +204,33 @@ def test_who_changes_over_while_the_code_is_on_its_way_is_in_one_flow_and_not_in
         claimed = db.session.scalars(sa.select(Subscription.billing_account_id)).one()
         assert claimed == (journey.billing_account_id if journey.flow == "existing_account" else None)
     assert bind.client.get(f"/journeys/{reference}", follow=True).status == 200
+
+
+@pytest.mark.engines("postgresql")  # On SQLite whatever writes waits for its turn.
+def test_a_code_that_another_tab_overtakes_by_changing_over_binds_nothing(
+    app: Flask, walk: Walk, customer: Customer
+) -> None:
+    bind = Binding.of(walk, customer.payer)
+    bind.bought = {"token": landed_before(app, rows.purchase(app), "its token")}
+    bind.land().say_new().give_basics(username="another-name")
+    bind.page = bind.client.submit(bind.client.get("/bind"), "I have a Billing Center account")
+    bind.name_account()
+    reference, second, code = bind.reference, tab(bind.client), code_on(app, bind.reference, "bind")
+    csrf = bind.page.form("Confirm").fields["csrf_token"]
+    with held_before(r"UPDATE journeys") as (there, go_on):
+        entering = {"code": code}
+        slow = in_background(
+            lambda: second.submit(bind.page, "Confirm", entering, follow=False, without=RACING)
+        )
+        assert there.wait(60)
+        over = bind.client.post(f"/journeys/{reference}/other?to=no_billing_account", {"csrf_token": csrf})
+        go_on.set()
+        answer = slow()
+    assert {over.location, answer.location} == {f"/journeys/{reference}/code"}
+    with app.app_context():
+        assert db.session.scalars(sa.select(Journey.flow)).one() == "no_billing_account"
+        assert db.session.scalars(sa.select(Subscription.billing_account_id)).one() is None
+    assert events(app, "account", "bound") == 0
 
 
 # ── workspaces ──────────────────────────────────────────────────────────────────────────────────────────────

@@ -14,7 +14,10 @@ import sqlalchemy as sa
 from flask import Flask
 
 from config import Settings
+from tests.support import rows
+from tests.support.binding import Binding
 from tests.support.client import Client
+from tests.support.established import Customer, established, landed_before
 from tests.support.factories import Person
 from tests.support.mailbox import Mailbox
 from tests.support.page import Page
@@ -41,6 +44,7 @@ OWN = {
     "a request id": r"\b[0-9a-f]{16}\b",
     "a csrf token": r'(?<=value=")[\w.-]{80,}(?=")',
     "a typed code": r'(?<=value=")\d{6}(?=")',
+    "a cloud account": r"\b7828\xa0\d{4}\xa0\d{4}\b",
     "a time": r"\b\d\d:\d\d \(UTC\)",
     "an address": r"\bada-\d+(?:@|&#64;|%40)harbour\.test",
     "a name": r"\bada-\d+\b",
@@ -280,6 +284,115 @@ def test_no_limit_tells_which_address_belongs_to_a_username(
         told = [client.submit(page, "Sign in", wrong, without=READ_ALREADY).text for _try in range(11)]
         assert all("do not belong together" in each for each in told[:10])
         assert "tried too often" in told[10]
+
+
+# ── binding a purchase ──────────────────────────────────────────────────────────────────────────────────────
+
+
+def _at_account(app: Flask, walk: Walk, token: str) -> Binding:
+    """Somebody who has landed with a purchase of their own and says that they have an account."""
+    bind = Binding.of(walk, Person())
+    bind.bought = {"token": landed_before(app, rows.purchase(app), token)}
+    bind.land()
+    return bind.say_have()
+
+
+def test_a_billing_center_username_that_is_known_answers_like_one_that_is_not(
+    app: Flask, walk: Walk, customer: Callable[[str, int], Person]
+) -> None:
+    """… by name and by address: when it is named, at new mails and wrong codes, and when tries or mails are used up."""
+    known, unknown = customer(SITE, 9001), Person(number=9002)
+    for by in ("username", "email"):
+        seen = []
+        for person in (unknown, known):
+            bind, saw = _at_account(app, walk, f"{by} {person.number}"), Seen()
+            form, name = bind.page, getattr(person, by)
+            before = len(walk.mailbox.all())
+            with hashing() as hashed, clock.at(NOON):
+                page = saw.add("named", bind.client.submit(form, "Next", username=name), hashed)
+                walk.work()
+                saw.add("named twice", bind.client.submit(form, "Next", username=name), hashed)
+                saw.add("at once", bind.client.submit(page, "Send code again"), hashed)
+                wrong = _unlike(app, bind.reference)
+                for _try in range(codes.TRIES):
+                    saw.add(
+                        "wrong", bind.client.submit(page, "Confirm", code=wrong, without=READ_ALREADY), hashed
+                    )
+                dead = saw.add("dead", bind.client.get(page.path), hashed)
+            for minute in range(1, 7):  # Two more than there are mails.
+                with hashing() as hashed, clock.at(NOON + minute * codes.BETWEEN_MAILS):
+                    button = "Send code again"
+                    dead = saw.add("again", bind.client.submit(dead, button, without=READ_ALREADY), hashed)
+            with hashing() as hashed, clock.at(NOON + 7 * codes.BETWEEN_MAILS):
+                other = _at_account(app, walk, f"{by} {person.number}, elsewhere")
+                saw.add("limit", other.client.submit(other.page, "Next", username=name), hashed)
+                saw.add("late", bind.client.get(page.path), hashed)
+            assert (len(walk.mailbox.all()) > before) == (person is known)
+            seen.append(saw)
+        assert not seen[0].differs_from(seen[1]), by
+        with app.app_context():  # What the first way of asking has used up is given back to the second.
+            db.session.execute(sa.text("DELETE FROM rate_limits"))
+            db.session.commit()
+
+
+def test_no_limit_tells_whose_address_belongs_to_a_billing_center_username(
+    app: Flask, walk: Walk, customer: Callable[[str, int], Person], another: Callable[..., Walk]
+) -> None:
+    """… who has had a name's mails used up is told the same of its address as of any other, at every form for one."""
+    known = customer(ELSEWHERE, 9001)
+    for number in range(6):
+        bind = _at_account(app, walk, f"token {number}")
+        bind.page = bind.client.submit(bind.page, "Next", username=known.username)
+    assert "has had all the codes" in bind.page.errors["username"]
+    for person in (known, Person(number=9002)):
+        assert (
+            another(site=SITE, person=person).register().give_basics(username="free-name").page.status == 200
+        )
+        assert _ask_for_a_password(walk.client.other(), person).status == 200
+    by_address = _at_account(app, walk, "by its address")
+    assert by_address.name_account(known.email).page.status == 200
+
+
+@pytest.mark.parametrize("registers", [False, True], ids=["have an account", "have none"])
+def test_an_address_for_a_new_workspace_answers_alike_whether_it_is_known_at_the_site_or_not(
+    app: Flask, walk: Walk, registers: bool
+) -> None:
+    payer: Customer = established(app, "payer")
+    at_site, elsewhere = established(app, "at-here", SITE), established(app, "at-else", ELSEWHERE)
+    people = (Person(called="no-body"), at_site.person, elsewhere.person)
+    deed = "Register and create workspace" if registers else "Create"
+    seen = []
+    for number, person in enumerate(people):
+        bind, saw = _at_account(app, walk, f"token {number}"), Seen()
+        bind.page = bind.client.submit(bind.page, "Next", username=payer.payer.username)
+        code = _code_of(app, bind.reference)
+        bind.enter_code(code)
+        form = bind.open_create(registers, SITE)
+        answers = {"workspace_name": "Lantern", "language": "en", "email": person.email}
+        secrets = {}
+        if registers:
+            answers["username"] = "one-more-name"
+            secrets = {"password": NEW, "confirm_password": NEW}
+        with hashing() as hashed, clock.at(NOON):
+            sent = saw.add("send", bind.client.submit(form, "Send code", {**answers, **secrets}), hashed)
+            saw.add("twice", bind.client.submit(sent, "Send code", secrets), hashed)
+            wrong = {"code": _unlike(app, bind.reference), "agree": "y", **secrets}
+            for _try in range(codes.TRIES):
+                dead = bind.client.submit(sent, deed, wrong, without=READ_ALREADY)
+                saw.add("wrong", dead, hashed)
+        with hashing() as hashed, clock.at(NOON + codes.BETWEEN_MAILS):
+            saw.add("anew", bind.client.submit(dead, "Send code", secrets), hashed)
+        for line, text in enumerate(saw.lines):
+            saw.lines[line] = text.replace(person.username, "<a name>")
+        seen.append(saw)
+    assert not seen[1].differs_from(seen[0])
+    assert not seen[2].differs_from(seen[0])
+
+
+def _code_of(app: Flask, reference: str) -> str:
+    with app.app_context():
+        open_ = (Challenge.bound_to == reference, Challenge.closed_at.is_(None))
+        return codes.code_of(db.session.scalars(sa.select(Challenge).where(*open_)).one())
 
 
 # ── a forgotten password ────────────────────────────────────────────────────────────────────────────────────

@@ -1,19 +1,16 @@
 """Many at once: whatever sixteen impatient requests do, one of everything is made, and nobody is left outside."""
 
 import re
-import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 import sqlalchemy as sa
 from flask import Flask
-from sqlalchemy.engine import Engine
 
 from tests.support.client import Client
 from tests.support.page import Page
-from tests.support.races import RACING, READ_ALREADY, press, race, results, tab
+from tests.support.races import RACING, READ_ALREADY, held_before, in_background, press, race, results, tab
 from tests.support.sandbox import LiveSandbox
 from tests.support.walk import LANDING, TOKEN, Walk
 from wizard import clock
@@ -46,25 +43,6 @@ def opens(client: Client, path: str) -> bool:
 def count(app: Flask, what: Any, *where: Any) -> int:
     with app.app_context():
         return db.session.scalar(sa.select(sa.func.count()).select_from(what).where(*where)) or 0
-
-
-@contextmanager
-def held_before(words: str) -> Iterator[tuple[threading.Event, threading.Event]]:
-    """The first other thread that is about to run a statement with these words waits. ``(is there, may go on)``."""
-    there, go_on = threading.Event(), threading.Event()
-    here = threading.get_ident()
-
-    def wait(_connection: Any, _cursor: Any, statement: str, *_rest: Any) -> None:
-        if threading.get_ident() != here and not there.is_set() and re.search(words, statement):
-            there.set()
-            assert go_on.wait(60)
-
-    sa.event.listen(Engine, "before_cursor_execute", wait)
-    try:
-        yield there, go_on
-    finally:
-        go_on.set()
-        sa.event.remove(Engine, "before_cursor_execute", wait)
 
 
 # ── one person, too fast ────────────────────────────────────────────────────────────────────────────────────
@@ -283,7 +261,7 @@ def test_a_code_spent_between_two_looks_leads_on(app: Flask, walk: Walk) -> None
     walk.register().give_basics()
     right, second = walk.code(), tab(walk.client)
     with held_before(r"FROM challenges") as (there, go_on):
-        slow = _in_background(
+        slow = in_background(
             lambda: second.submit(walk.page, "Confirm", code=right, follow=False, without=RACING)
         )
         assert there.wait(60)
@@ -301,7 +279,7 @@ def test_a_code_entered_while_another_tab_changes_an_answer_shuts_nobody_out(app
     right, second = walk.code(), tab(walk.client)
     basics = walk.client.click(walk.page, "Change email address")
     with held_before(r"UPDATE journeys") as (there, go_on):
-        slow = _in_background(
+        slow = in_background(
             lambda: second.submit(walk.page, "Confirm", code=right, follow=False, without=RACING)
         )
         assert there.wait(60)
@@ -314,26 +292,3 @@ def test_a_code_entered_while_another_tab_changes_an_answer_shuts_nobody_out(app
     if again.path.endswith("/code"):
         again = second.submit(again, "Confirm", code=right)
     assert again.h1 == "Company information"
-
-
-def _in_background(send: Callable[[], Page]) -> Callable[[], Page]:
-    """Start it in a thread of its own; call what is returned to have its answer."""
-    done: list[Page] = []
-    failed: list[BaseException] = []
-
-    def run() -> None:
-        try:
-            done.append(send())
-        except BaseException as error:
-            failed.append(error)
-
-    thread = threading.Thread(target=run, daemon=True)
-    thread.start()
-
-    def answer() -> Page:
-        thread.join(60)
-        if failed:
-            raise failed[0]
-        return done[0]
-
-    return answer

@@ -73,6 +73,15 @@ def test_a_proven_address_alone_binds_nothing_when_its_owner_changes_over(
     assert any("was bound" in subject for subject in bind.subjects()), bind.subjects()
 
 
+def test_a_second_click_changes_nothing_back(app: Flask, bind: Binding) -> None:
+    bind.land().say_new()
+    page, reference = bind.page, bind.reference
+    for _click in range(2):
+        bind.page = bind.client.submit(page, "Bind the purchase to it")
+        assert journey_of(app, reference).flow == "existing_account"
+    assert bind.page.h1 == "Bind Billing Center account"
+
+
 def test_a_page_of_the_other_flow_leads_to_where_the_journey_is(bind: Binding) -> None:
     bind.land().say_new()
     basics = bind.page

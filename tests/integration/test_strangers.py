@@ -267,6 +267,29 @@ def test_ids_of_somebody_else_in_a_form_or_an_address_are_not_read(
     shows_nothing_of(owner, client.get("/console/?q=Owned"))
 
 
+def test_a_cookie_of_ones_own_under_anothers_name_opens_nothing(
+    app: Flask, owner: Owner, somebody: Binding
+) -> None:
+    with app.app_context():
+        mine = sa.select(Journey.arrival_id).where(Journey.reference == somebody.reference)
+        arrival = db.session.scalars(mine).one()
+    cookies = {name: somebody.client.cookie(name) or "" for name in ("console", "billing")}
+    journey = somebody.client.cookie(f"journey-{somebody.reference}") or ""
+    claim = somebody.client.cookie(f"claim-{arrival}") or ""
+    assert all((*cookies.values(), journey, claim))
+    for value in (journey, claim, *cookies.values(), "anything"):
+        forger = somebody.client.other()
+        for name in (f"journey-{owner.reference}", f"claim-{owner.arrival}"):
+            forger.http.set_cookie(name, value, domain="127.0.0.1")
+        for path in (f"/journeys/{owner.reference}/workspaces", f"/arrive/{owner.arrival}"):
+            assert forger.get(path).status == 404
+        for name, own in cookies.items():
+            if value != own:
+                forger.http.set_cookie(name, value, domain="127.0.0.1")
+        assert (forger.get("/billing/cloud-accounts").location or "").startswith("/billing/sign-in")
+        assert (forger.get("/console/").location or "").startswith("/sign-in")
+
+
 def test_a_way_back_leads_to_nothing_of_anothers(app: Flask, owner: Owner, somebody: Binding) -> None:
     before = rows_of(app, "sessions")
     page = f"/billing/cloud-accounts/{owner.subscription}"

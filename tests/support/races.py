@@ -1,9 +1,14 @@
 """Many at once: what 16 impatient people, or one with two tabs, do to a row."""
 
+import re
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Engine
 
 from tests.support.client import Client
 from tests.support.page import Page
@@ -81,3 +86,45 @@ def press(
     answered = results(race(len(clients), send))
     assert all(answer.status < 500 for answer in answered), sorted(map(str, answered))
     return answered
+
+
+@contextmanager
+def held_before(words: str) -> Iterator[tuple[threading.Event, threading.Event]]:
+    """The first other thread that is about to run a statement with these words waits. ``(is there, may go on)``."""
+    there, go_on = threading.Event(), threading.Event()
+    here = threading.get_ident()
+
+    def wait(_connection: Any, _cursor: Any, statement: str, *_rest: Any) -> None:
+        if threading.get_ident() != here and not there.is_set() and re.search(words, statement):
+            there.set()
+            assert go_on.wait(60)
+
+    sa.event.listen(Engine, "before_cursor_execute", wait)
+    try:
+        yield there, go_on
+    finally:
+        go_on.set()
+        sa.event.remove(Engine, "before_cursor_execute", wait)
+
+
+def in_background(send: Callable[[], Page]) -> Callable[[], Page]:
+    """Start it in a thread of its own; call what is returned to have its answer."""
+    done: list[Page] = []
+    failed: list[BaseException] = []
+
+    def run() -> None:
+        try:
+            done.append(send())
+        except BaseException as error:
+            failed.append(error)
+
+    thread = threading.Thread(target=run, daemon=True)
+    thread.start()
+
+    def answer() -> Page:
+        thread.join(60)
+        if failed:
+            raise failed[0]
+        return done[0]
+
+    return answer

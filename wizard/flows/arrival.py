@@ -105,11 +105,15 @@ def begin(arrival: Arrival, flow: str, signed_in: Callable[[], int | None]) -> J
 
 def switch(journey: Journey) -> None:
     """From registering to binding an account, or back. The purchase and the answers stay; asks :func:`can_switch`."""
-    journey.flow = "no_billing_account" if journey.flow == "existing_account" else "existing_account"
+    journey.flow = other_flow(journey)
     if journey.subscription is None or journey.subscription.billing_account_id != journey.billing_account_id:
         # A proven address suggested it and nothing is bound to it: from here on they say themselves which one it is.
         journey.billing_account_id = None
     journeys.note(journey, journey.flow, "chosen instead")
+
+
+def other_flow(journey: Journey) -> str:
+    return "no_billing_account" if journey.flow == "existing_account" else "existing_account"
 
 
 def can_switch(journey: Journey) -> bool:

@@ -122,7 +122,14 @@ def bind() -> ResponseReturnValue:
         return to_current(journey)
     form = Button()
     if form.validate_on_submit():
-        leads.switch(journey)
+        try:
+            leads.switch(journey)
+            db.session.flush()
+        except StaleDataError:
+            # Another tab changed the journey first: look again where it is now.
+            db.session.rollback()
+            sessions.forget_cookies()
+            return redirect(url_for(".bind"), 303)
         return to_current(journey)
     page = render_template(
         "arrivals/bind.html",

@@ -28,6 +28,7 @@ from wizard.marketplaces import arrivals
 from wizard.verification import codes
 from wizard.verification.forms import CodeForm
 
+_NOT_YOURS = _l("This purchase pays for another Billing Center account already. Choose another way to pay")
 ABOUT_COMPANY = ("industry", "region", "description", "contact_name")
 
 
@@ -158,6 +159,9 @@ def register(journey: Journey, form: CompanyForm) -> None:
 
 def choose_method(journey: Journey, form: ActivationForm) -> None:
     """Keep the workspace's name and language, then activate; or wait for a subscription at AWS."""
+    if journey.subscription is None and not form.method:
+        # The page was made while a purchase would pay; another tab has just learnt that it will not.
+        raise Refused(str(_NOT_YOURS))
     method = journey.subscription.provider if journey.subscription else form.method.data
     journeys.answer(
         journey, method=method, workspace_name=form.workspace_name.data, language=form.language.data
@@ -207,9 +211,7 @@ def activate(journey: Journey) -> None:
     except SubscriptionTaken:
         # It will never pay here: let go of it, so that something else may.
         journey.subscription = None
-        raise Refused(
-            _("This purchase pays for another Billing Center account already. Choose another way to pay")
-        ) from None
+        raise Refused(str(_NOT_YOURS)) from None
     except workspaces.MethodNotAllowed:
         raise Refused(_("This site cannot be paid that way. Choose another method"), "method") from None
     journeys.note(journey, "activation", "ordered", method=answers["method"])

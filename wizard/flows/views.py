@@ -66,9 +66,13 @@ def site(reference: str) -> ResponseReturnValue:
     if not back.startswith(f"/journeys/{reference}/"):
         back = url_for("flows.resume", reference=reference)
     form = show_binding.site_form(journey)
+
+    def choose(now: Journey) -> None:
+        journeys.answer(now, site=form.site.data)
+        journeys.note(now, "site", "chosen", site=form.site.data)
+
     if form.validate_on_submit() and journey.flow == existing_account.FLOW.key:
-        journeys.answer(journey, site=form.site.data)
-        journeys.note(journey, "site", "chosen", site=form.site.data)
+        _change(journey, choose)
     elif form.site.errors:
         flash(form.site.errors[0])
     return redirect(back, 303)
@@ -79,8 +83,14 @@ def site(reference: str) -> ResponseReturnValue:
 def other(reference: str) -> ResponseReturnValue:
     """From registering to binding a Billing Center account, or back: somebody has one after all, or has none."""
     journey = _mine(reference)
-    if Button().validate_on_submit() and leads.can_switch(journey):
-        leads.switch(journey)
+    wanted = request.args.get("to") or leads.other_flow(journey)
+
+    def switch(now: Journey) -> None:
+        if now.flow != wanted and leads.can_switch(now):  # A second click changes nothing back.
+            leads.switch(now)
+
+    if Button().validate_on_submit():
+        journey = _change(journey, switch)
     return to_current(journey)
 
 
@@ -168,6 +178,21 @@ def _act(journey: Journey, step: Step[Journey], verb: Callable[[Journey], None])
     return journey
 
 
+def _change(journey: Journey, verb: Callable[[Journey], None]) -> Journey:
+    """Change something beside the steps. If another tab changed the journey first, once more on what is true now."""
+    reference = journey.reference
+    for _attempt in range(2):
+        try:
+            verb(journey)
+            db.session.flush()
+            break
+        except StaleDataError:
+            db.session.rollback()
+            sessions.forget_cookies()
+            journey = _mine(reference)
+    return journey
+
+
 def _put(refusal: Refused, form: Form) -> None:
     """Show a refusal where its field is, or above the form."""
     field = form._fields.get(refusal.field or "")
@@ -194,7 +219,7 @@ def _render(journey: Journey, step: Step[Journey], form: Form, **more: Any) -> s
         if journey.console_account and journey.finished_at is None
         else None,
         "back_url": _url(journey, back) if back else None,
-        "switch_url": url_for("flows.other", reference=journey.reference)
+        "switch_url": url_for("flows.other", reference=journey.reference, to=leads.other_flow(journey))
         if leads.can_switch(journey)
         else None,
         "action_url": request.full_path.rstrip("?")
