@@ -5,7 +5,9 @@ no compile step to forget and nothing that can be older than what it was made fr
 """
 
 import io
+import re
 from pathlib import Path
+from typing import Any
 from urllib.parse import quote, urlencode
 
 from babel.messages.mofile import write_mo
@@ -13,6 +15,9 @@ from babel.messages.pofile import read_po
 from babel.support import NullTranslations, Translations
 from flask import Flask, Response, has_request_context, request
 from flask_babel import Babel, Domain, get_locale
+from jinja2 import pass_context
+from jinja2.runtime import Context
+from markupsafe import Markup
 
 LANGUAGES = {"en": "English", "zh": "简体中文"}
 """Code → own name. The first is the fallback; English is always offered (AWS asks for it)."""
@@ -24,11 +29,28 @@ _ROOT = Path(__file__).resolve().parent.parent / "translations"
 class PoDomain(Domain):
     """A Flask-Babel domain that reads ``translations/<locale>/LC_MESSAGES/<domain>.po`` without compiling."""
 
+    def gettext(self, string: str, **variables: Any) -> str:
+        return closed_up(super().gettext(string, **variables))
+
+    def ngettext(self, singular: str, plural: str, num: int, **variables: Any) -> str:
+        return closed_up(super().ngettext(singular, plural, num, **variables))
+
     def get_translations(self) -> NullTranslations:
         language = language_of(str(get_locale() or "en"))
         if language not in self.cache:
             self.cache[language] = load(language, self.domain[0])
         return self.cache[language]
+
+
+_HAN = "[\u3000-\u303f\u4e00-\u9fff\uff00-\uffef]"
+_GAP = re.compile(f"({_HAN}(?:</?[a-z][^<>]*>)*) (?=(?:</?[a-z][^<>]*>)*{_HAN})")
+
+
+def closed_up(text: str) -> str:
+    """No blank between two Chinese characters. A message leaves one around what is set into it, for there it may
+    be a name in Latin letters; where it is Chinese too, the blank goes."""
+    closed = _GAP.sub(r"\1", str(text))  # A blank less makes no markup of what was none.
+    return Markup(closed) if isinstance(text, Markup) else closed  # noqa: S704
 
 
 def load(language: str, domain: str) -> NullTranslations:
@@ -56,6 +78,14 @@ class PoBabel(Babel):
         return self._po_domain
 
 
+def _closing_up(translate: Any) -> Any:
+    @pass_context
+    def closing_up(context: Context, /, *args: Any, **variables: Any) -> str:
+        return closed_up(translate(context, *args, **variables))
+
+    return closing_up
+
+
 def language_of(tag: str) -> str:
     """``zh-CN``, ``zh_Hans`` → ``zh``; anything unknown → ``en``."""
     code = tag.replace("_", "-").split("-")[0].lower()
@@ -75,6 +105,9 @@ def chosen_language() -> str:
 def init_languages(app: Flask, babel: PoBabel) -> None:
     """Bind the catalogues to an app and remember a language asked for by ``?lang=`` in a cookie."""
     babel.init_app(app, locale_selector=chosen_language)
+    # Templates set values into a message themselves.
+    for name in ("gettext", "ngettext"):
+        app.jinja_env.globals[name] = _closing_up(app.jinja_env.globals[name])
 
     @app.after_request
     def remember(response: Response) -> Response:

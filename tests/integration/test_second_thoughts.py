@@ -215,7 +215,7 @@ def test_an_address_that_is_proven_asks_for_no_code(bind: Binding, another: Call
     bind.register_and_create(person, username=taken.username)
     assert bind.page.h1 == "Choose another username"
     back = bind.client.click(bind.page, "Back")
-    assert "This address is proven" in back.text
+    assert "Proven. If you change it" in back.text
     made = bind.client.submit(back, DEED, {"agree": "y", "username": person.username})
     assert (made.status, made.h1) == (200, "Bind workspace")
     assert bind.code_of(person)

@@ -6,9 +6,10 @@ from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
 from flask import Flask
+from markupsafe import Markup
 
 from wizard import clock, wording
-from wizard.i18n import PoBabel, init_languages
+from wizard.i18n import PoBabel, closed_up, init_languages
 
 MOMENT = datetime(2026, 4, 7, 18, 40, 59, tzinfo=UTC)
 NEW_YEARS_EVE = datetime(2026, 12, 31, 23, 5, tzinfo=UTC)
@@ -129,3 +130,21 @@ def test_an_account_number_is_written_in_fours_that_stay_on_one_line(number: str
 def test_a_number_written_in_fours_is_left_as_it_is() -> None:
     once = wording.account_number("782858285006")
     assert wording.account_number(once) == once
+
+
+@pytest.mark.parametrize(
+    ("message", "read"),
+    [
+        ("自今日起由 费用中心账号 wei.chen 付款", "自今日起由费用中心账号 wei.chen 付款"),
+        ("在 us1 俄勒冈 注册", "在 us1 俄勒冈注册"),
+        ("将 <b>尾号 5846 的 AWS 账号</b> 绑定到", "将<b>尾号 5846 的 AWS 账号</b>绑定到"),
+        ("2026年4月8日 02:40（UTC+8） 之后", "2026年4月8日 02:40（UTC+8）之后"),
+        ("pays for it, from today", "pays for it, from today"),
+    ],
+)
+def test_what_is_set_into_a_chinese_sentence_stands_close_where_it_is_chinese_too(
+    message: str, read: str
+) -> None:
+    assert closed_up(message) == read
+    marked = closed_up(Markup(message))
+    assert (marked, type(marked)) == (read, Markup)

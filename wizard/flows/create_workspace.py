@@ -16,18 +16,19 @@ from wizard.billing import workspaces
 from wizard.billing.subscriptions import SubscriptionTaken
 from wizard.extensions import db
 from wizard.flows import journeys, new_account, proofs, show
-from wizard.flows import show_binding as shown
+from wizard.flows import show_creating as shown
 from wizard.flows.engine import Flow, Step, never
 from wizard.flows.forms import CreateAccountForm, CreateForm, UsernameForm
 from wizard.flows.models import Journey
 from wizard.flows.new_account import address_proven, name_held
 from wizard.flows.pages import Action, Page
 from wizard.flows.refusals import Refused
+from wizard.flows.show_binding import cloud_words
 from wizard.i18n import language_of
 from wizard.sites import directory as sites
 from wizard.verification import codes
 
-DRAFT = ("workspace_name", "language", "email", "username", "phone", "registers")
+DRAFT = ("workspace_name", "language", "email", "username", "phone", "agree", "registers")
 """Answers about the workspace that is being created; the next one begins without them."""
 
 
@@ -48,7 +49,7 @@ def send_owner_code(journey: Journey, form: CreateForm) -> None:
     known = new_account.known(journey)
     proofs.send(
         journey,
-        shown.CREATE,
+        shown.PURPOSE,
         journey.answers["email"],
         "email",
         about=shown.about_owner_code(journey),
@@ -59,7 +60,7 @@ def send_owner_code(journey: Journey, form: CreateForm) -> None:
 def create(journey: Journey, form: CreateForm) -> None:
     """Spend the code; the workspace is the proven address's."""
     _keep(journey, form)
-    address, token = _prove(journey, shown.CREATE, form)
+    address, token = _prove(journey, shown.PURPOSE, form)
     if address is None:
         return
     owner = directory.console_account_of(journey.answers["site"], address)
@@ -112,7 +113,7 @@ def choose_username(journey: Journey, form: UsernameForm) -> None:
 
 def _keep(journey: Journey, form: CreateForm, registers: bool = False) -> None:
     """Keep what was typed, without the secrets."""
-    named = ("site", "workspace_name", "language", "username", "email", "phone")
+    named = ("site", "workspace_name", "language", "username", "email", "phone", "agree")
     typed = {name: form[name].data or "" for name in named if name in form}
     journeys.answer(journey, **typed, registers=registers)
     journey.locale = language_of(str(get_locale()))
@@ -163,7 +164,7 @@ def _order(journey: Journey, owner: ConsoleAccount, token: str) -> None:
     assert journey.subscription is not None
     answers = journey.answers
     wanted = workspaces.Order(owner.site_id, answers["workspace_name"], answers["language"])
-    cloud = shown.cloud_words(journey).cloud
+    cloud = cloud_words(journey).cloud
     try:
         workspace = workspaces.order(
             wanted, owner, journey.billing_account, journey.subscription, _origin(journey, token)

@@ -226,6 +226,11 @@ class CreateForm(SiteMixin, WorkspaceMixin, EmailMixin, CodeMixin, Form):
     for_code = False
     agree = Tick(_l("I agree to the Pay-as-you-go agreement"))
 
+    def validate_code(self, field: Field) -> None:
+        if not field.data:
+            raise StopValidation(_("Press Send code, then enter the 6 digits from the email"))
+        super().validate_code(field)
+
     def validate_agree(self, field: Field) -> None:
         if not field.data:
             raise StopValidation(_("Agree to the Pay-as-you-go agreement to create the workspace"))

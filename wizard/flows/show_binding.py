@@ -1,6 +1,6 @@
 """What the pages of *existing Billing Center account* show. Nothing here changes anything."""
 
-from typing import Any, TypeVar
+from typing import Any
 
 from flask import abort, current_app, g, request, url_for
 from flask_babel import format_decimal
@@ -17,12 +17,9 @@ from wizard.flows.forms import (
     OTHER,
     SAME,
     AccountForm,
-    CreateAccountForm,
-    CreateForm,
     SiteForm,
 )
 from wizard.flows.models import Journey
-from wizard.flows.new_account import address_proven
 from wizard.forms import Form
 from wizard.lists import Listed, page_number, searched_for
 from wizard.marketplaces import protocol as marketplaces
@@ -32,10 +29,8 @@ from wizard.verification import codes
 from wizard.verification.wording import of_page
 from wizard.wording import time_of_day
 
-F = TypeVar("F", bound=CreateForm)
-
-BIND, CREATE = "bind", "create"
-"""What codes are for: to show whose a Billing Center account is, and who owns a new workspace."""
+BIND = "bind"
+"""What its codes are for: to show whose a Billing Center account is."""
 
 MOST_ON_LINE = 5
 MOST_TOLD = 10
@@ -49,7 +44,7 @@ def around(journey: Journey) -> dict[str, Any]:
     form = SiteForm(formdata=None, data={"site": journey.answers.get("site")})
     form.site.id = "site-of-new"  # A page may ask for the site itself, and ids and names must be unique.
     form.site.label.text = _("Site for new workspaces")
-    method = _method(journey)
+    method = method_of(journey)
     chosen = site_of(journey)
     return {
         "chooser": {
@@ -65,18 +60,19 @@ def around(journey: Journey) -> dict[str, Any]:
 
 def site_form(journey: Journey) -> SiteForm:
     form = SiteForm()
-    form.site.choices = choices.offered(_method(journey))
+    form.site.choices = choices.offered(method_of(journey))
     return form
 
 
 def site_of(journey: Journey) -> Any:
     """The site chosen for new workspaces, or None."""
     chosen = journey.answers.get("site", "")
-    offered = {choice.value for choice in choices.offered(_method(journey))}
+    offered = {choice.value for choice in choices.offered(method_of(journey))}
     return sites.get(chosen) if chosen in offered else None
 
 
-def _method(journey: Journey) -> str | None:
+def method_of(journey: Journey) -> str | None:
+    """How the purchase settles."""
     return journey.subscription.provider if journey.subscription else None
 
 
@@ -337,76 +333,6 @@ def _settled_by(workspace: Workspace) -> dict[str, str]:
         }
     payer = workspace.billing_account.username
     return {"kind": "billing", "state": "exists", "title": _("Billing Center account"), "detail": payer}
-
-
-# Create workspace -------------------------------------------------------------------------------------------
-
-
-def create_form(journey: Journey) -> CreateForm:
-    return _fill(CreateForm(data={**journey.answers}), journey)
-
-
-def create_account_form(journey: Journey) -> CreateAccountForm:
-    form = _fill(CreateAccountForm(data={**journey.answers}), journey)
-    form.keeps_password = journey.password_hash is not None
-    return form
-
-
-def _fill(form: F, journey: Journey) -> F:
-    if site_of(journey):
-        del form.site
-    else:
-        form.site.choices = choices.offered(_method(journey))
-    form.for_code = (request.view_args or {}).get("name") == "code"
-    if _is_proven(journey, form):
-        del form.code
-    return form
-
-
-def _is_proven(journey: Journey, form: CreateForm) -> bool:
-    """Whether the address in the form needs no code."""
-    return address_proven(journey) and journey.answers.get("email") == form.email.data
-
-
-def create(journey: Journey, form: CreateForm) -> dict[str, Any]:
-    return {**_create(journey, "create", CREATE, form), "registers": False}
-
-
-def create_account(journey: Journey, form: CreateAccountForm) -> dict[str, Any]:
-    return {
-        **_create(journey, "create-account", "register", form),
-        "registers": True,
-        "keeps_password": form.keeps_password,
-    }
-
-
-def _create(journey: Journey, key: str, purpose: str, form: CreateForm) -> dict[str, Any]:
-    challenge = codes.live(purpose, journey.reference)
-    mailed = challenge is not None and challenge.address == form.email.data
-    return {
-        **payment(journey),
-        **of_page(challenge if mailed else None),
-        "mailed": mailed,
-        "proven": _is_proven(journey, form),
-        "site": site_of(journey),
-        "site_groups": choices.groups(_method(journey)),
-        "have_url": url_for("flows.step", reference=journey.reference, key="create"),
-        "none_url": url_for("flows.step", reference=journey.reference, key="create-account"),
-        "send_url": url_for("flows.action", reference=journey.reference, key=key, name="code"),
-    }
-
-
-def about_owner_code(journey: Journey) -> dict[str, Any]:
-    """What the mail to a workspace's owner says besides the code, in the journey's language."""
-    site = sites.get(journey.answers["site"])
-    label = site.label.in_(journey.locale)
-    return {
-        "site_id": site.id,
-        "site": label,
-        "what_for": _("A new workspace on %(site)s", site=label),
-        "paid_by": show.paid_by(journey),
-        "reference": journey.reference,
-    }
 
 
 # Successful -------------------------------------------------------------------------------------------------
