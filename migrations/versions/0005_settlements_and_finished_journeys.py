@@ -44,6 +44,10 @@ def upgrade() -> None:
     with op.batch_alter_table("journeys", schema=None) as batch_op:
         batch_op.add_column(sa.Column("finished_at", sa.DateTime(timezone=True), nullable=True))
         batch_op.add_column(sa.Column("reminded_at", sa.DateTime(timezone=True), nullable=True))
+        batch_op.add_column(sa.Column("offered_account_id", sa.Integer(), nullable=True))
+        batch_op.create_foreign_key(
+            batch_op.f("fk_journeys_offered_account_id"), "billing_accounts", ["offered_account_id"], ["id"]
+        )
         batch_op.create_index(
             "ix_journeys_unfinished",
             ["created_at"],
@@ -61,6 +65,8 @@ def downgrade() -> None:
         batch_op.drop_column("asked_as")
     with op.batch_alter_table("journeys", schema=None) as batch_op:
         batch_op.drop_index("ix_journeys_unfinished")
+        batch_op.drop_constraint(batch_op.f("fk_journeys_offered_account_id"), type_="foreignkey")
+        batch_op.drop_column("offered_account_id")
         batch_op.drop_column("reminded_at")
         batch_op.drop_column("finished_at")
     with op.batch_alter_table("workspaces", schema=None) as batch_op:

@@ -10,6 +10,7 @@ from flask import Flask
 from tests.support import possessions
 from tests.support.binding import Binding
 from tests.support.factories import Person, rows_of
+from tests.support.page import Page
 from tests.support.possessions import Owner, accounts_of
 from tests.support.walk import Walk
 from wizard import clock
@@ -444,3 +445,91 @@ def test_what_was_looked_for_and_the_page_of_the_list_are_kept_through_binding(
     binding.bind("Harbour 17")
     assert binding.page.url.endswith("workspaces?q=Harbour+1&page=1")
     assert binding.row("Harbour 17").endswith("Bound")
+
+
+# Who is led where ---------------------------------------------------------------------------------------------
+
+
+def sign_in_to_billing(binding: Binding) -> Page:
+    typed = {"username": binding.person.username, "password": binding.person.password}
+    return binding.client.submit(binding.client.get("/billing/sign-in"), "Sign in", typed)
+
+
+def test_signing_in_to_the_billing_center_goes_on_with_the_purchase_this_browser_brought(
+    binding: Binding, harbour: str
+) -> None:
+    binding.to_workspaces()  # … and stops there; then buys anew in another browser.
+    anew = Binding.of(binding)
+    anew.land().say_have()
+    page = sign_in_to_billing(anew)
+    assert page.path == f"/journeys/{anew.reference}/account"
+    assert "signed in here" in page.text
+    assert anew.bought["customerAWSAccountId"][:4] in page.text
+
+
+def test_the_console_password_of_who_registered_does_not_open_what_another_account_was_bound_to(
+    app: Flask, walk: Walk, owner: Owner, harbour: str
+) -> None:
+    """Two people: one registers with the purchase, the other's Billing Center account is then bound to it."""
+    newcomer = Binding.of(walk, Person())
+    newcomer.land().say_new().give_basics().enter_code()
+    newcomer.give_company()
+    reference = newcomer.reference
+    newcomer.page = newcomer.client.submit(newcomer.page, "Bind the purchase to it")
+    newcomer.name_account(owner.person.username)
+    newcomer.page = newcomer.client.submit(newcomer.page, "Confirm", code=newcomer.code_of(owner.person))
+    assert "Harbour" in newcomer.page.text
+    elsewhere = newcomer.client.other()
+    front = newcomer.sign_in(elsewhere)
+    assert front.path.startswith("/console/")
+    assert "Harbour" not in front.text
+    assert elsewhere.get(f"/journeys/{reference}/workspaces").status == 404
+
+
+def test_who_registered_and_lost_the_purchase_goes_on_registering_and_pays_another_way(
+    app: Flask, walk: Walk, binding: Binding
+) -> None:
+    newcomer = Binding.of(walk, Person())
+    newcomer.land().say_new().give_basics().enter_code()
+    newcomer.give_company()
+    newcomer.page = newcomer.client.submit(newcomer.page, "Bind the purchase to it")
+    binding.bought = {"token": walk.marketplace.buy(agreementId=newcomer.bought["agreementId"])["token"]}
+    binding.land().say_have().name_account().enter_code()
+    back = newcomer.sign_in(newcomer.client.other())
+    assert back.h1 == "Activation method"
+
+
+def test_the_other_device_of_who_bound_it_is_led_to_what_it_pays_for(binding: Binding) -> None:
+    late = Binding.of(binding)
+    late.land().say_have()
+    binding.bought = {"token": binding.marketplace.buy(agreementId=late.bought["agreementId"])["token"]}
+    binding.land().say_have().name_account().enter_code()
+    journey = late.page.path
+    assert late.client.get(journey).status == 409
+    sign_in_to_billing(late)
+    assert late.bought["agreementId"] in late.client.get(journey, follow=True).text
+
+
+def test_a_purchase_that_has_ended_leads_nobody_back_to_it(
+    app: Flask, binding: Binding, harbour: str
+) -> None:
+    binding.to_workspaces()
+    with app.app_context():
+        db.session.execute(sa.update(Subscription).values(state=ENDED))
+        db.session.commit()
+    assert sign_in_to_billing(Binding.of(binding)).h1 == "Cloud accounts"
+
+
+def test_what_was_typed_and_not_sent_is_not_kept_after_the_end(
+    app: Flask, binding: Binding, harbour: str
+) -> None:
+    binding.to_workspaces()
+    binding.bind("Harbour")
+    binding.open_create(registers=True)
+    binding.send_code(workspace_name="Beacon", language="en", **Person().answers)
+    binding.page = binding.client.get(f"/journeys/{binding.reference}/workspaces")
+    binding.confirm()
+    with app.app_context():
+        journey = db.session.scalars(sa.select(Journey)).one()
+        assert journey.password_hash is None
+        assert not {"email", "username", "phone", "workspace_name"} & set(journey.answers)

@@ -13,8 +13,7 @@ from wizard.billing.models import ACTIVE, Subscription, Workspace
 from wizard.billing.settlement import Bound
 from wizard.billing.wording import cloud_account_name, purchase_id, state_of
 from wizard.billing_center.views import bp, page
-from wizard.flows import arrival as leads
-from wizard.flows import journeys, line
+from wizard.flows import claiming, journeys, line
 from wizard.forms import Button
 from wizard.limits import limited
 from wizard.lists import Listed, page_number, searched_for
@@ -73,7 +72,7 @@ def bind(subscription_id: int) -> ResponseReturnValue:
     if not Button().validate_on_submit():
         return redirect(url_for(".cloud_account", subscription_id=bought.id), 303)
     try:
-        journey = leads.bind_more(bought, identity.billing_account())
+        journey = claiming.bind_more(bought, identity.billing_account())
     except subscriptions.SubscriptionTaken:
         flash(_("This subscription has ended: it pays for no more workspaces."))
         return redirect(url_for(".cloud_account", subscription_id=bought.id), 303)

@@ -9,10 +9,10 @@ from flask_babel import gettext as _
 
 from wizard.accounts import directory, identity, sessions
 from wizard.billing_center.forms import SignInForm
+from wizard.flows import arrival as leads
 from wizard.flows import journeys, line
 from wizard.forms import Button
 from wizard.limits import LimitReached, client_address, limited
-from wizard.marketplaces import arrivals
 from wizard.wording import try_again_at
 
 bp = Blueprint("billing_center", __name__, url_prefix="/billing")
@@ -50,14 +50,17 @@ def sign_in() -> ResponseReturnValue:
 
 
 def _lead_on(account_id: int) -> str:
-    """Where they wanted; else on with what was left half done; else with a purchase that waits in this browser."""
+    """Where they wanted; else on with the purchase this browser brought; else with what was left half done."""
     wanted = request.args.get("next", "")
     if re.fullmatch(r"/billing/(?!sign-)[\w/-]*|/arrive/[\w-]+", wanted, re.ASCII):
         return wanted
+    journey, arrival = leads.purchase_here()
+    if arrival is not None:
+        return url_for("doors.arrive", arrival_id=arrival.id)
+    if journey is not None and journey.billing_account_id in (None, account_id):
+        return url_for("doors.bind")
     if journey := journeys.unfinished_of_payer(account_id):
         return url_for("flows.resume", reference=journey.reference)
-    if arrival := arrivals.waiting_here():
-        return url_for("doors.arrive", arrival_id=arrival.id)
     return url_for(".cloud_accounts")
 
 

@@ -67,7 +67,7 @@ def lead_on(account_id: int) -> str:
     if journey := journeys.unfinished_of(account_id):
         return url_for("flows.resume", reference=journey.reference)
     waiting = journeys.latest_here()
-    if waiting and waiting.subscription and waiting.finished_at is None:
+    if waiting and waiting.subscription and not waiting.is_finished:
         return url_for("doors.bind")
     return _next()
 

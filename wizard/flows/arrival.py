@@ -3,17 +3,10 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from flask_babel import gettext as _
-from sqlalchemy.orm.attributes import set_committed_value
-
-from wizard import outbox
-from wizard.accounts.models import BillingAccount
-from wizard.billing import subscriptions, workspaces
-from wizard.billing.models import ACTIVE, Subscription
 from wizard.extensions import db
 from wizard.flows import journeys
+from wizard.flows.claiming import is_lost
 from wizard.flows.models import Journey
-from wizard.flows.refusals import Refused
 from wizard.marketplaces import arrivals
 from wizard.marketplaces.models import Arrival
 from wizard.sites import directory
@@ -42,7 +35,7 @@ def lead_of(arrival_id: str, signed_in: Callable[[], int | None]) -> Lead:
     if journey is not None and not journeys.is_over(journey) and not is_lost(journey):
         if journey.subscription_id == arrival.subscription_id:
             return Lead(journey=journey, arrival=arrival)
-        if journey.awaits == arrival.subscription.provider and journey.finished_at is None:
+        if journey.awaits == arrival.subscription.provider and not journey.is_finished:
             return Lead(journey=journey, to_confirm=True, arrival=arrival)
     if arrivals.is_over(arrival):
         return Lead(problem="gone", arrival=arrival)
@@ -61,7 +54,7 @@ def waiting_here() -> Journey | Arrival | None:
 def going_on_here() -> Journey | None:
     """The journey this browser is on, unless there is nothing left to do on it."""
     journey = journeys.latest_here()
-    if journey is None or journeys.is_over(journey) or journey.finished_at is not None or is_lost(journey):
+    if journey is None or journeys.is_over(journey) or journey.is_finished or is_lost(journey):
         return None
     return journey
 
@@ -103,73 +96,9 @@ def begin(arrival: Arrival, flow: str, signed_in: Callable[[], int | None]) -> J
     return journeys.begin(journeys.fresh(flow, arrival))
 
 
-def switch(journey: Journey) -> None:
-    """From registering to binding an account, or back. The purchase and the answers stay; asks :func:`can_switch`."""
-    journey.flow = other_flow(journey)
-    if journey.subscription is None or journey.subscription.billing_account_id != journey.billing_account_id:
-        # A proven address suggested it and nothing is bound to it: from here on they say themselves which one it is.
-        journey.billing_account_id = None
-    journeys.note(journey, journey.flow, "chosen instead")
-
-
-def other_flow(journey: Journey) -> str:
-    return "no_billing_account" if journey.flow == "existing_account" else "existing_account"
-
-
-def can_switch(journey: Journey) -> bool:
-    """Whether somebody may still say that they do have a Billing Center account after all, or that they do not."""
-    if not journey.is_written or journey.finished_at is not None or journey.subscription_id is None:
-        return False
-    return journey.flow == "no_billing_account" or journey.billing_account_id is None
-
-
-def bind_account(journey: Journey, account_id: int) -> None:
-    """Bind the journey's purchase to the Billing Center account of whoever has proven it, and tell them by mail.
-
-    Raises :class:`Refused` where it has ended. Where another account has it now, :func:`is_lost` is true afterwards.
-    """
-    purchase = journey.subscription
-    assert purchase is not None
-    try:
-        subscriptions.claim(purchase.id, account_id)
-    except subscriptions.SubscriptionTaken:
-        db.session.refresh(purchase)
-        journeys.note(journey, "account", "taken")
-        if purchase.state != ACTIVE:
-            raise Refused(
-                _("This subscription has ended. Subscribe once more where you bought it, and set that one up")
-            ) from None
-        return
-    set_committed_value(purchase, "billing_account_id", account_id)  # As the UPDATE has just written.
-    journey.billing_account_id = account_id
-    if "site" not in journey.answers and (site := workspaces.newest_site(account_id, purchase.provider)):
-        journeys.answer(journey, site=site)
-    journeys.note(journey, "account", "bound")
-    outbox.enqueue("flows.tell_bound", {"journey": journey.id}, key=f"account-bound:{purchase.id}")
-
-
-def is_lost(journey: Journey) -> bool:
-    """Whether the purchase this journey wants to bind has been bound to somebody else's account."""
-    taken_by = journey.subscription.billing_account_id if journey.subscription else None
-    return journey.flow == "existing_account" and taken_by not in (None, journey.billing_account_id)
-
-
-def bind_more(subscription: Subscription, billing_account: BillingAccount) -> Journey:
-    """The journey on which this account binds workspaces to a purchase of its own: the one going on, or a new one.
-
-    Raises :class:`wizard.billing.subscriptions.SubscriptionTaken` if the purchase has ended or is not its own.
-    """
-    # First, and for what it decides: of two clicks at once the second waits here and finds the journey of the first.
-    subscriptions.claim(subscription.id, billing_account.id)
-    going_on = journeys.unfinished_of_payer(billing_account.id, subscription.id)
-    return going_on or journeys.begin(
-        journeys.of_signed_in("existing_account", subscription, billing_account)
-    )
-
-
 def _can_take(journey: Journey, arrival: Arrival) -> bool:
     """Whether a purchase can pay for what a journey is about to make."""
-    if journeys.is_over(journey) or journey.finished_at is not None or journey.subscription_id is not None:
+    if journeys.is_over(journey) or journey.is_finished or journey.subscription_id is not None:
         return False
     site = journey.answers.get("site")
     return site is None or directory.allows(directory.get(site), arrival.subscription.provider)

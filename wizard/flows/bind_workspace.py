@@ -4,7 +4,7 @@ from flask_babel import gettext as _
 from flask_babel import lazy_gettext as _l
 
 from wizard.billing import settlement, wording
-from wizard.flows import journeys
+from wizard.flows import create_workspace, journeys
 from wizard.flows import show_binding as show
 from wizard.flows.engine import Flow, Step, never
 from wizard.flows.models import Journey
@@ -30,7 +30,8 @@ def confirm(journey: Journey, _form: Form) -> None:
     """They are done: at least one workspace is bound."""
     if not show.bound_here(journey).count:
         raise Refused(_("Bind a workspace or create one first"))
-    if journey.finished_at is None:
+    if not journey.is_finished:
+        create_workspace.forget_draft(journey)  # Nothing of what was begun and left is kept.
         journeys.finish(journey)
         journeys.note(journey, "workspaces", "confirmed")
 

@@ -133,7 +133,7 @@ def _prove(journey: Journey, purpose: str, form: CreateForm) -> tuple[str | None
     if challenge is None:
         made = codes.proved(purpose, journey.reference, typed)
         if made and workspaces.is_made_by(_origin(journey, made.id), journey.answers["workspace_name"]):
-            _forget_draft(journey)
+            forget_draft(journey)
             return None, ""
     elif addresses.key_of(challenge.address) != addresses.key_of(journey.answers["email"]):
         raise Refused(_("Send a code to this address first"), "email")
@@ -179,10 +179,10 @@ def _order(journey: Journey, owner: ConsoleAccount, token: str) -> None:
         ) from None
     what = "registered and ordered" if journey.answers.get("registers") else "ordered"
     journeys.note(journey, "create", what, workspace=workspace.public_id)
-    _forget_draft(journey)
+    forget_draft(journey)
 
 
-def _forget_draft(journey: Journey) -> None:
+def forget_draft(journey: Journey) -> None:
     """The next workspace begins empty, and with a code of its own."""
     journeys.forget(journey, *DRAFT)
     journey.verified_email = journey.reserved_username = journey.password_hash = None

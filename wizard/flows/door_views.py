@@ -10,7 +10,7 @@ from wizard.accounts import identity, sessions
 from wizard.billing.wording import cloud_account_kind
 from wizard.extensions import SAFE_METHODS, db
 from wizard.flows import arrival as leads
-from wizard.flows import existing_account, journeys, line, no_billing_account, show
+from wizard.flows import claiming, existing_account, journeys, line, no_billing_account, show
 from wizard.flows.forms import ChoiceForm
 from wizard.flows.models import Journey
 from wizard.flows.views import show_step, to_current
@@ -117,13 +117,13 @@ def bind() -> ResponseReturnValue:
             genuine(False)  # What was to be sent on has gone since.
             return redirect(url_for(".bind"), 303)
         return render_template("arrivals/bind.html", listings=marketplaces.listed())
-    if journey.flow == existing_account.FLOW.key or not leads.can_switch(journey):
+    if journey.flow == existing_account.FLOW.key or not claiming.can_switch(journey):
         genuine(False)
         return to_current(journey)
     form = Button()
     if form.validate_on_submit():
         try:
-            leads.switch(journey)
+            claiming.switch(journey)
             db.session.flush()
         except StaleDataError:
             # Another tab changed the journey first: look again where it is now.

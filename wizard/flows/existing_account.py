@@ -9,12 +9,11 @@ from flask_babel import lazy_gettext as _l
 
 from wizard.accounts import directory
 from wizard.accounts.models import BillingAccount
-from wizard.flows import arrival as leads
-from wizard.flows import bind_workspace, create_workspace, journeys, proofs
+from wizard.flows import bind_workspace, claiming, create_workspace, journeys, proofs
 from wizard.flows import show_binding as show
 from wizard.flows.engine import Flow, Step
 from wizard.flows.forms import HERE, OTHER, SAME, AccountForm
-from wizard.flows.models import Journey
+from wizard.flows.models import BINDING, Journey
 from wizard.flows.pages import Action, FlowPage, Page
 from wizard.flows.refusals import Refused
 from wizard.forms import Form
@@ -35,7 +34,7 @@ def account_bound(journey: Journey) -> bool:
 
 
 def is_finished(journey: Journey) -> bool:
-    return journey.finished_at is not None
+    return journey.is_finished
 
 
 # Verbs ------------------------------------------------------------------------------------------------------
@@ -57,7 +56,7 @@ def give_account(journey: Journey, form: AccountForm) -> None:
     account = show.offered_accounts(journey).get(HERE)
     if account is None:
         raise Refused(_("You are no longer signed in to the Billing Center here. Choose again"), "which")
-    leads.bind_account(journey, account.id)
+    claiming.bind_account(journey, account.id)
     journeys.grow(journey)
 
 
@@ -96,14 +95,14 @@ def enter_code(journey: Journey, form: CodeForm) -> None:
     if challenge is None:
         return
     # The account the code was mailed for, whatever another tab has typed since.
-    leads.bind_account(journey, challenge.about["billing_account"])
+    claiming.bind_account(journey, challenge.about["billing_account"])
     journeys.grow(journey)
 
 
 # The flow ---------------------------------------------------------------------------------------------------
 
 FLOW: Flow[Journey] = Flow(
-    "existing_account",
+    BINDING,
     page=FlowPage(show.line_of, show.around),
     stages=(_l("Bind Billing Center account"), _l("Bind workspace"), _l("Successful")),
     steps=(

@@ -14,9 +14,9 @@ from sqlalchemy.orm import joinedload
 from wizard import clock, logs
 from wizard.accounts import sessions
 from wizard.accounts.models import BillingAccount, Session
-from wizard.billing.models import Subscription, Workspace
+from wizard.billing.models import ACTIVE, Subscription, Workspace
 from wizard.extensions import change, db
-from wizard.flows.models import Journey, JourneyEvent
+from wizard.flows.models import BINDING, REGISTERING, Journey, JourneyEvent
 from wizard.i18n import language_of
 from wizard.marketplaces.models import Arrival
 
@@ -29,11 +29,15 @@ _LETTERS = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 
 _SHAPE = re.compile("[A-Z]{2}-[0-9A-Z]{4}-[0-9A-Z]{4}")
 
+UNFINISHED = (Journey.finished_at.is_(None), Journey.workspace_id.is_(None))
+"""The conditions for a journey on which something is left to do: see :attr:`Journey.is_finished`."""
+
 _WITH_FACTS = (
     joinedload(Journey.arrival).lazyload(Arrival.subscription),  # Its own is asked for, below.
     joinedload(Journey.subscription),
     joinedload(Journey.console_account),
     joinedload(Journey.billing_account),
+    joinedload(Journey.offered_account),
     joinedload(Journey.workspace),
 )
 
@@ -133,20 +137,19 @@ def mine(reference: str) -> Journey | None:
 def of_accounts(
     reference: str, console_account_id: int | None, billing_account_id: int | None
 ) -> Journey | None:
-    """The journey of this reference if it made this console account, or this Billing Center account was bound on it."""
-    if not _SHAPE.fullmatch(reference):
+    """The journey of this reference if one of these accounts opens it: see :func:`is_of`."""
+    if not _SHAPE.fullmatch(reference) or (console_account_id, billing_account_id) == (None, None):
         return None
-    owned = []
-    if console_account_id is not None:
-        owned.append(Journey.console_account_id == console_account_id)
-    if billing_account_id is not None:
-        bound = (Journey.flow == "existing_account", Journey.billing_account_id == billing_account_id)
-        owned.append(sa.and_(*bound))
-    if not owned:
-        return None
-    return db.session.scalar(
-        sa.select(Journey).where(Journey.reference == reference, sa.or_(*owned)).options(*_WITH_FACTS)
-    )
+    found = db.session.scalar(sa.select(Journey).where(Journey.reference == reference).options(*_WITH_FACTS))
+    return found if found is not None and is_of(found, console_account_id, billing_account_id) else None
+
+
+def is_of(journey: Journey, console_account_id: int | None, billing_account_id: int | None) -> bool:
+    """Whether signing in opens a journey: to the Billing Center account bound on it, and before one is, to the
+    console account it made. What an account of one area may do, the other's password does not give."""
+    if journey.flow == BINDING and journey.billing_account_id is not None:
+        return journey.billing_account_id == billing_account_id
+    return journey.console_account_id is not None and journey.console_account_id == console_account_id
 
 
 def latest_here() -> Journey | None:
@@ -174,7 +177,8 @@ def unfinished_of(console_account_id: int) -> Journey | None:
         sa.select(Journey)
         .where(
             Journey.console_account_id == console_account_id,
-            Journey.finished_at.is_(None),
+            sa.or_(Journey.flow == REGISTERING, Journey.billing_account_id.is_(None)),
+            *UNFINISHED,
             sa.or_(Journey.subscription_id.is_not(None), ~has_workspace),
         )
         .order_by(Journey.id.desc())
@@ -186,20 +190,24 @@ def unfinished_of(console_account_id: int) -> Journey | None:
 def unfinished_of_payer(billing_account_id: int, subscription_id: int | None = None) -> Journey | None:
     """The newest journey on which this Billing Center account was bound and that nobody has finished.
 
-    With a ``subscription_id`` the newest one for that purchase.
+    With a ``subscription_id`` the newest one for that purchase; without one the purchase must pay for nothing yet, for
+    who has bound something is done enough not to be led back.
     """
     wanted = sa.select(Journey).where(*_unfinished_of_payer(billing_account_id))
     if subscription_id is not None:
         wanted = wanted.where(Journey.subscription_id == subscription_id)
+    else:
+        wanted = wanted.where(~sa.exists().where(Workspace.subscription_id == Journey.subscription_id))
     return db.session.scalar(wanted.order_by(Journey.id.desc()).limit(1).options(*_WITH_FACTS))
 
 
 def _unfinished_of_payer(billing_account_id: int) -> tuple[sa.ColumnElement[bool], ...]:
     return (
         Journey.billing_account_id == billing_account_id,
-        Journey.flow == "existing_account",
-        Journey.finished_at.is_(None),
+        Journey.flow == BINDING,
+        *UNFINISHED,
         Journey.expires_at > clock.now(),
+        sa.exists().where(Subscription.id == Journey.subscription_id, Subscription.state == ACTIVE),
     )
 
 
@@ -252,7 +260,8 @@ def finish(journey: Journey) -> None:
 
 def is_over(journey: Journey) -> bool:
     """An unfinished walk ends some day; somebody with an account may always go on where they stopped."""
-    return journey.expires_at <= clock.now() and journey.console_account_id is None
+    registered = journey.console_account_id is not None and journey.flow == REGISTERING
+    return journey.expires_at <= clock.now() and not registered
 
 
 def pay_with(journey: Journey, subscription: Subscription) -> None:
@@ -262,16 +271,21 @@ def pay_with(journey: Journey, subscription: Subscription) -> None:
 
 
 def sweep() -> None:
-    """Forget people who never came to an account, a week after their journey was over."""
+    """Forget people who never came to an account, a week after their journey was over; of the others, what they
+    typed and did not send."""
+    past = Journey.expires_at < clock.now() - AFTERLIFE
     over = sa.select(Journey.id).where(
-        Journey.expires_at < clock.now() - AFTERLIFE,
-        Journey.console_account_id.is_(None),
-        # While somebody registers it is only what a proven address suggests.
-        sa.or_(Journey.billing_account_id.is_(None), Journey.flow == "no_billing_account"),
+        past, Journey.console_account_id.is_(None), Journey.billing_account_id.is_(None)
     )
     change(sa.delete(JourneyEvent).where(JourneyEvent.journey_id.in_(over)))
     sessions.stop_all(sessions.of("journey", over))  # SQLite may give another journey the same id.
     change(sa.delete(Journey).where(Journey.id.in_(over)))
+    typed = sa.or_(Journey.password_hash.is_not(None), sa.cast(Journey.answers, sa.String) != "{}")
+    change(
+        sa.update(Journey)
+        .where(past, Journey.flow == BINDING, typed)
+        .values(answers={}, password_hash=None, verified_email=None)
+    )
     # Landings nobody went on from; a journey keeps the one it began with.
     begun = sa.select(Journey.arrival_id).where(Journey.arrival_id.is_not(None))
     change(sa.delete(Arrival).where(Arrival.expires_at < clock.now() - AFTERLIFE, Arrival.id.not_in(begun)))

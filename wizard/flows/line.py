@@ -130,8 +130,8 @@ def cloud_node(account: CloudAccount) -> Node:
 
 def _billing(journey: Journey, step: str) -> Node:
     title = _("Billing Center account")
-    if journey.billing_account is not None:
-        return Node("billing", "exists", title, (journey.billing_account.username,))
+    if account := journey.billing_account or journey.offered_account:
+        return Node("billing", "exists", title, (account.username,))
     if note := _made_when(step):
         return Node("billing", "making", title, (note,), accent=True)
     return Node("billing", "later", title, (_("Made at step %(number)s", number=3),))

@@ -11,6 +11,10 @@ from wizard.billing.models import Subscription, Workspace
 from wizard.extensions import Base
 from wizard.marketplaces.models import Arrival
 
+REGISTERING = "no_billing_account"
+BINDING = "existing_account"
+"""The keys of the two flows a journey can be on."""
+
 
 class Journey(Base):
     """One walk: its answers and the facts it has brought about. Survives restarts, days and devices.
@@ -18,7 +22,8 @@ class Journey(Base):
     ``answers`` holds what was typed, by field name, and no secret; the chosen password is only ever here
     as ``password_hash``, until an account takes it over. ``version`` makes two writers at once one writer
     and one who is told to look again. ``finished_at`` is when the customer said that they were done, and
-    ``reminded_at`` when somebody who did not was written to.
+    ``reminded_at`` when somebody who did not was written to. ``billing_account_id`` is the account that was bound or
+    made on it; ``offered_account_id`` is only the one that the proven address has.
     """
 
     __tablename__ = "journeys"
@@ -49,18 +54,25 @@ class Journey(Base):
     subscription_id: Mapped[int | None] = mapped_column(ForeignKey("subscriptions.id"), index=True)
     console_account_id: Mapped[int | None] = mapped_column(ForeignKey("console_accounts.id"), index=True)
     billing_account_id: Mapped[int | None] = mapped_column(ForeignKey("billing_accounts.id"), index=True)
+    offered_account_id: Mapped[int | None] = mapped_column(ForeignKey("billing_accounts.id"))
     workspace_id: Mapped[int | None] = mapped_column(ForeignKey("workspaces.id"), index=True)
 
     arrival: Mapped[Arrival | None] = relationship()
     subscription: Mapped[Subscription | None] = relationship()
     console_account: Mapped[ConsoleAccount | None] = relationship()
-    billing_account: Mapped[BillingAccount | None] = relationship()
+    billing_account: Mapped[BillingAccount | None] = relationship(foreign_keys=[billing_account_id])
+    offered_account: Mapped[BillingAccount | None] = relationship(foreign_keys=[offered_account_id])
     workspace: Mapped[Workspace | None] = relationship()
 
     @property
     def is_written(self) -> bool:
         """Whether the journey has begun; a GET may show the first page of one that has not."""
         return self.id is not None
+
+    @property
+    def is_finished(self) -> bool:
+        """A process of the version before this one says it with the workspace alone."""
+        return self.finished_at is not None or self.workspace_id is not None
 
     __mapper_args__ = {"version_id_col": version}  # noqa: RUF012
 

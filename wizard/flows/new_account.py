@@ -90,7 +90,9 @@ def hold_name(journey: Journey) -> bool:
             name,
             journey.reference,
             journey.expires_at,
-            lambda key: journey.billing_account is not None and journey.billing_account.username_key == key,
+            lambda key: (
+                key in {a.username_key for a in (journey.billing_account, journey.offered_account) if a}
+            ),
         )
     except usernames.UsernameTaken:
         journey.reserved_username = None

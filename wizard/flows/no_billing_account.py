@@ -14,11 +14,10 @@ from wizard.billing import workspaces
 from wizard.billing.models import ACTIVE, AWS
 from wizard.billing.subscriptions import SubscriptionTaken
 from wizard.extensions import db
-from wizard.flows import arrival as leads
-from wizard.flows import journeys, new_account, proofs, show
+from wizard.flows import claiming, journeys, new_account, proofs, show
 from wizard.flows.engine import Flow, Step
 from wizard.flows.forms import ActivationForm, BasicForm, CompanyForm, OfferForm
-from wizard.flows.models import Journey
+from wizard.flows.models import REGISTERING, Journey
 from wizard.flows.new_account import address_proven
 from wizard.flows.pages import Action, FlowPage, Page
 from wizard.flows.refusals import Refused
@@ -42,7 +41,7 @@ def basics_given(journey: Journey) -> bool:
 def is_offered(journey: Journey) -> bool:
     """The proven address has a Billing Center account, and a purchase that could be bound to it is there."""
     return (
-        journey.billing_account_id is not None
+        journey.offered_account_id is not None
         and journey.subscription_id is not None
         and not is_registered(journey)
     )
@@ -120,7 +119,7 @@ def enter_code(journey: Journey, form: CodeForm) -> None:
     challenge = proofs.enter(journey, challenge, "code", form.code.data or "", address_proven)
     if challenge is None:
         return
-    journey.billing_account_id = challenge.about.get("billing_account")
+    journey.offered_account_id = challenge.about.get("billing_account")
     journeys.prove(journey, challenge.address)
     journeys.note(journey, "code", "proven")
     if not is_offered(journey) or is_answered(journey):
@@ -132,9 +131,9 @@ def answer_offer(journey: Journey, form: OfferForm) -> None:
     journeys.answer(journey, offer=form.offer.data)
     journeys.note(journey, "offer", form.offer.data)
     if form.offer.data == "bind":
-        assert journey.billing_account_id is not None
-        leads.bind_account(journey, journey.billing_account_id)
-        leads.switch(journey)
+        assert journey.offered_account_id is not None
+        claiming.bind_account(journey, journey.offered_account_id)
+        claiming.switch(journey)
     else:
         new_account.hold_name(journey)
 
@@ -220,7 +219,7 @@ def activate(journey: Journey) -> None:
 # The flow ---------------------------------------------------------------------------------------------------
 
 FLOW: Flow[Journey] = Flow(
-    "no_billing_account",
+    REGISTERING,
     page=FlowPage(show.line_of),
     stages=(
         _l("Basic information"),

@@ -8,12 +8,11 @@ from flask import current_app
 from sqlalchemy.orm import aliased, joinedload
 
 from wizard import clock, logs, mail, outbox
-from wizard.billing.models import ACTIVE, Subscription
+from wizard.billing.models import ACTIVE, Subscription, Workspace
 from wizard.extensions import db
 from wizard.flows import journeys, mails, resumption
-from wizard.flows.engine import Walk
+from wizard.flows.catalogue import walk_of
 from wizard.flows.models import Journey, JourneyEvent
-from wizard.flows.views import FLOWS
 from wizard.transactions import release
 
 BATCH = 200
@@ -53,7 +52,7 @@ def remind() -> int:
         .where(
             Journey.id.in_(newest.values()),
             Journey.reminded_at.is_(None),
-            Journey.finished_at.is_(None),
+            *journeys.UNFINISHED,
         )
         .values(reminded_at=now)
         .returning(Journey.id, Journey.reference, Journey.subscription_id),
@@ -69,7 +68,8 @@ def remind() -> int:
 def _unfinished(now: datetime) -> tuple[sa.ColumnElement[bool], ...]:
     """Whose purchase waits: theirs to finish, with an address that is proven, and nothing has come of it elsewhere."""
     return (
-        Journey.finished_at.is_(None),
+        *journeys.UNFINISHED,
+        ~sa.exists().where(Workspace.subscription_id == Journey.subscription_id),
         resumption.has_address(),
         sa.or_(Journey.expires_at > now, Journey.console_account_id.is_not(None)),
         sa.exists().where(
@@ -80,7 +80,10 @@ def _unfinished(now: datetime) -> tuple[sa.ColumnElement[bool], ...]:
                 Subscription.billing_account_id == Journey.billing_account_id,
             ),
         ),
-        ~sa.exists().where(_OF_THE_SAME_PURCHASE, _Sibling.finished_at.is_not(None)),
+        ~sa.exists().where(
+            _OF_THE_SAME_PURCHASE,
+            sa.or_(_Sibling.finished_at.is_not(None), _Sibling.workspace_id.is_not(None)),
+        ),
     )
 
 
@@ -117,6 +120,6 @@ def tell(payload: dict[str, Any], entry_id: int) -> None:
 
 def _left_to_do(journey: Journey) -> list[Any]:
     """The titles of the stages that are not done; the last one only says that all are."""
-    walk = Walk(FLOWS[journey.flow], journey)
+    walk = walk_of(journey)
     stages = walk.progress(walk.current.key).steps[:-1]
     return [stage.title for stage in stages if stage.state != "done"]

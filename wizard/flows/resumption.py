@@ -19,7 +19,7 @@ from wizard import logs
 from wizard.accounts import addresses, identity, sessions
 from wizard.extensions import db
 from wizard.flows import journeys
-from wizard.flows.models import Journey
+from wizard.flows.models import BINDING, Journey
 from wizard.i18n import language_of
 from wizard.verification import codes
 
@@ -36,7 +36,7 @@ class Gone(Exception):
 
 def address_of(journey: Journey) -> str | None:
     """The address whose owner may go on with a journey anywhere: one that was proven, or None."""
-    if journey.flow == "existing_account" and journey.billing_account is not None:
+    if journey.flow == BINDING and journey.billing_account is not None:
         return journey.billing_account.email
     if journey.console_account is not None:
         return journey.console_account.email
@@ -86,10 +86,8 @@ def find(opaque: str) -> Journey:
 
 def is_open_here(journey: Journey) -> bool:
     """Whether this browser may go on with it already."""
-    signed_in = identity.console_account_id()
-    if signed_in is not None and signed_in == journey.console_account_id:
-        return True
-    return journeys.mine(journey.reference) is not None
+    signed_in = (identity.console_account_id(), identity.billing_account_id())
+    return journeys.is_of(journey, *signed_in) or journeys.mine(journey.reference) is not None
 
 
 def expect() -> None:

@@ -95,10 +95,10 @@ def code(journey: Journey, _form: CodeForm) -> dict[str, Any]:
 
 
 def offer(journey: Journey, _form: OfferForm) -> dict[str, Any]:
-    assert journey.billing_account is not None
+    assert journey.offered_account is not None
     assert journey.subscription is not None
     return {
-        "username": journey.billing_account.username,
+        "username": journey.offered_account.username,
         "account": cloud_account_name(journey.subscription.cloud_account),
     }
 
@@ -221,7 +221,7 @@ def activation_form(journey: Journey) -> ActivationForm:
 
 def methods(journey: Journey) -> list[dict[str, str]]:
     """The activation methods the site of the new workspace allows and that are open here, its default first."""
-    site = sites.get(journey.answers["site"])
+    site = sites.get(journey.console_account.site_id if journey.console_account else journey.answers["site"])
     known = {
         BILLING_CENTER: (_("Billing Center account"), _("From its vouchers, prepaid cards or balance.")),
     }

@@ -12,10 +12,10 @@ from sqlalchemy.orm.exc import StaleDataError
 from wizard import metrics
 from wizard.accounts import identity, sessions
 from wizard.extensions import SAFE_METHODS, db
-from wizard.flows import arrival as leads
-from wizard.flows import existing_account, journeys, no_billing_account, show, show_binding
+from wizard.flows import claiming, journeys, show, show_binding
+from wizard.flows.catalogue import FLOWS, walk_of
 from wizard.flows.engine import Step, Walk
-from wizard.flows.models import Journey
+from wizard.flows.models import BINDING, Journey
 from wizard.flows.pages import Action, FlowPage, Page
 from wizard.flows.refusals import Refused
 from wizard.forms import Button, Form
@@ -24,15 +24,13 @@ from wizard.transactions import genuine, release
 
 bp = Blueprint("flows", __name__)
 
-FLOWS = {flow.key: flow for flow in (no_billing_account.FLOW, existing_account.FLOW)}
-
 
 @bp.route("/journeys/<reference>/<key>", methods=["GET", "POST"])
 @limited("code")
 def step(reference: str, key: str) -> ResponseReturnValue:
     """One step of a journey."""
     journey = _mine(reference)
-    walk = Walk(FLOWS[journey.flow], journey)
+    walk = walk_of(journey)
     if elsewhere := _elsewhere(walk, key):
         genuine(False)
         return _to(journey, elsewhere)
@@ -44,7 +42,7 @@ def step(reference: str, key: str) -> ResponseReturnValue:
 def action(reference: str, key: str, name: str) -> ResponseReturnValue:
     """A lone button of a step's page. Whoever opens its address gets the page."""
     journey = _mine(reference)
-    walk = Walk(FLOWS[journey.flow], journey)
+    walk = walk_of(journey)
     if elsewhere := _elsewhere(walk, key):
         genuine(False)
         return _to(journey, elsewhere)
@@ -71,7 +69,7 @@ def site(reference: str) -> ResponseReturnValue:
         journeys.answer(now, site=form.site.data)
         journeys.note(now, "site", "chosen", site=form.site.data)
 
-    if form.validate_on_submit() and journey.flow == existing_account.FLOW.key:
+    if form.validate_on_submit() and journey.flow == BINDING:
         _change(journey, choose)
     elif form.site.errors:
         flash(form.site.errors[0])
@@ -83,11 +81,11 @@ def site(reference: str) -> ResponseReturnValue:
 def other(reference: str) -> ResponseReturnValue:
     """From registering to binding a Billing Center account, or back: somebody has one after all, or has none."""
     journey = _mine(reference)
-    wanted = request.args.get("to") or leads.other_flow(journey)
+    wanted = request.args.get("to") or claiming.other_flow(journey)
 
     def switch(now: Journey) -> None:
-        if now.flow != wanted and leads.can_switch(now):  # A second click changes nothing back.
-            leads.switch(now)
+        if now.flow != wanted and claiming.can_switch(now):  # A second click changes nothing back.
+            claiming.switch(now)
 
     if Button().validate_on_submit():
         journey = _change(journey, switch)
@@ -136,7 +134,7 @@ def _submit(journey: Journey, step: Step[Journey], action: Action) -> ResponseRe
         form.validate()
         _put(refusal, form)
         return _refuse(journey, step, action, form)
-    walk = Walk(FLOWS[journey.flow], journey)
+    walk = walk_of(journey)
     if step.key not in {known.key for known in walk.flow.all_steps()}:
         return to_current(journey)  # It goes on in the other flow.
     stays = action.verb is not step.page.submit and walk.guard(step.key) is None
@@ -158,7 +156,7 @@ def _act(journey: Journey, step: Step[Journey], verb: Callable[[Journey], None])
     """
     reference, flow = journey.reference, journey.flow
     for _attempt in range(2):
-        before = Walk(FLOWS[journey.flow], journey).current
+        before = walk_of(journey).current
         try:
             try:
                 verb(journey)
@@ -166,14 +164,14 @@ def _act(journey: Journey, step: Step[Journey], verb: Callable[[Journey], None])
                 db.session.flush()
                 raise
             db.session.flush()
-            if (reached := Walk(FLOWS[journey.flow], journey).current) is not before:
+            if (reached := walk_of(journey).current) is not before:
                 metrics.STEPS.labels(journey.flow, reached.key).inc()
             break
         except (StaleDataError, IntegrityError):
             db.session.rollback()
             sessions.forget_cookies()
             journey = _mine(reference)
-            if journey.flow != flow or Walk(FLOWS[flow], journey).guard(step.key):
+            if journey.flow != flow or walk_of(journey).guard(step.key):
                 break
     return journey
 
@@ -204,7 +202,7 @@ def _put(refusal: Refused, form: Form) -> None:
 
 def _render(journey: Journey, step: Step[Journey], form: Form, **more: Any) -> str:
     page: Page = step.page
-    walk = Walk(FLOWS[journey.flow], journey)
+    walk = walk_of(journey)
     around: FlowPage = walk.flow.page
     back = walk.back(step.key) if journey.is_written else None
     values = {
@@ -216,11 +214,11 @@ def _render(journey: Journey, step: Step[Journey], form: Form, **more: Any) -> s
         "purchase": show.purchase(journey),
         "reference": journey.reference,
         "signed_in_as": journey.console_account.username
-        if journey.console_account and journey.finished_at is None
+        if journey.console_account and not journey.is_finished
         else None,
         "back_url": _url(journey, back) if back else None,
-        "switch_url": url_for("flows.other", reference=journey.reference, to=leads.other_flow(journey))
-        if leads.can_switch(journey)
+        "switch_url": url_for("flows.other", reference=journey.reference, to=claiming.other_flow(journey))
+        if claiming.can_switch(journey)
         else None,
         "action_url": request.full_path.rstrip("?")
         if request.endpoint == "flows.step"
@@ -242,9 +240,18 @@ def _mine(reference: str) -> Journey:
         abort(404, "journey")
     if journeys.is_over(journey):
         abort(410, "journey")
-    if leads.is_lost(journey):
-        abort(409, "taken")
+    if claiming.is_lost(journey) and journey.console_account_id is None:
+        _lead_to_whose_it_is(journey)
     return journey
+
+
+def _lead_to_whose_it_is(journey: Journey) -> None:
+    """The purchase has been bound meanwhile: who did it, on another device, sees it; anybody else is told so."""
+    assert journey.subscription is not None
+    if journey.subscription.billing_account_id == identity.billing_account_id():
+        genuine(False)
+        abort(redirect(url_for("billing_center.cloud_account", subscription_id=journey.subscription_id), 303))
+    abort(409, "taken")
 
 
 def _elsewhere(walk: Walk[Journey], key: str) -> Step[Journey] | None:
@@ -259,7 +266,7 @@ def _elsewhere(walk: Walk[Journey], key: str) -> Step[Journey] | None:
 
 def to_current(journey: Journey, arrival: str | None = None) -> ResponseReturnValue:
     """On to the step where a journey stands; ``arrival`` is a purchase to be confirmed there."""
-    return _to(journey, Walk(FLOWS[journey.flow], journey).current, arrival=arrival)
+    return _to(journey, walk_of(journey).current, arrival=arrival)
 
 
 def _to(journey: Journey, step: Step[Journey], arrival: str | None = None) -> ResponseReturnValue:
