@@ -158,7 +158,7 @@ def test_every_effect_has_its_event_and_its_line_of_history(
         ]
         journey = db.session.scalars(sa.select(Journey)).one()
         by = [s.by for s in db.session.scalars(sa.select(Settlement).order_by(Settlement.at))]
-        assert [journey.reference in who for who in by] == [False, True, True]
+        assert by == ["test", f"journey {journey.reference}", f"journey {journey.reference}"]
 
 
 # Whose account it is ----------------------------------------------------------------------------------------
