@@ -37,9 +37,10 @@ def upgrade() -> None:
         batch_op.add_column(sa.Column("settlement_number", sa.Integer(), nullable=False, server_default="1"))
         batch_op.add_column(sa.Column("settlement_changed_at", sa.DateTime(timezone=True), nullable=True))
         batch_op.add_column(sa.Column("locked_at", sa.DateTime(timezone=True), nullable=True))
+    # What a process of the version before orders after this gets its first line when it is bound anew.
     op.execute(
         "INSERT INTO settlements (workspace_id, number, at, method, subscription_id, by) "
-        "SELECT id, 1, created_at, settlement_method, subscription_id, 'its origin: ' || origin FROM workspaces"
+        "SELECT id, 1, created_at, settlement_method, subscription_id, 'before this was written down' FROM workspaces"
     )
     with op.batch_alter_table("journeys", schema=None) as batch_op:
         batch_op.add_column(sa.Column("finished_at", sa.DateTime(timezone=True), nullable=True))
@@ -61,6 +62,9 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
+    with op.batch_alter_table("settlements", schema=None) as batch_op:
+        batch_op.drop_index("ix_settlements_subscription_id")
+    op.drop_table("settlements")
     with op.batch_alter_table("challenges", schema=None) as batch_op:
         batch_op.drop_column("asked_as")
     with op.batch_alter_table("journeys", schema=None) as batch_op:
@@ -73,6 +77,3 @@ def downgrade() -> None:
         batch_op.drop_column("locked_at")
         batch_op.drop_column("settlement_changed_at")
         batch_op.drop_column("settlement_number")
-    with op.batch_alter_table("settlements", schema=None) as batch_op:
-        batch_op.drop_index("ix_settlements_subscription_id")
-    op.drop_table("settlements")

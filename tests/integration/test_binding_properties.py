@@ -464,16 +464,16 @@ class Binding(RuleBasedStateMachine):
                 key = (each.workspace_id, each.number)
                 now = (each.method, each.subscription_id, each.by)
                 assert self.settled.setdefault(key, now) == now, "history was rewritten"
-                if each.by == "established" or each.by in activated:
+                if each.by == "established" or each.by.removeprefix("journey ") in activated:
                     continue
-                binder, maker = each.by.removeprefix("journey "), each.by.partition(":")[0]
-                assert (
-                    (binder, "bound", workspace.public_id) in told
-                    or (maker, "ordered", workspace.public_id) in told
-                    or (maker, "registered and ordered", workspace.public_id) in told
+                who = each.by.removeprefix("journey ")
+                assert any(
+                    (who, what, workspace.public_id) in told
+                    for what in ("bound", "ordered", "registered and ordered")
                 ), f"settled without an event: {each.by}"
         told_of = [each for _reference, each in noted if (each.step, each.what) == ("bind", "bound")]
-        assert len(told_of) == sum(each.by.startswith("journey ") for each in history), "an event too many"
+        bound = [each for each in history if each.number > 1]
+        assert len(told_of) == len(bound), "an event too many"
 
     def _proofs(self, journeys: dict[int, Journey], proven: Any, workspaces: Any) -> None:
         whose = {reference: browser.whose for browser in self.browsers for reference in browser.journeys}

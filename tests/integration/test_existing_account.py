@@ -18,6 +18,7 @@ from wizard.billing import settlement
 from wizard.billing.models import AWS, BEING_MADE, BILLING_CENTER, ENDED, Settlement, Subscription, Workspace
 from wizard.extensions import db
 from wizard.flows.models import Journey, JourneyEvent
+from wizard.wording import date_and_time
 
 DAY = timedelta(days=1)
 
@@ -159,7 +160,7 @@ def test_every_effect_has_its_event_and_its_line_of_history(
         ]
         journey = db.session.scalars(sa.select(Journey)).one()
         by = [s.by for s in db.session.scalars(sa.select(Settlement).order_by(Settlement.at))]
-        assert [journey.reference in who for who in by] == [False, True, True]
+        assert by == ["test", f"journey {journey.reference}", f"journey {journey.reference}"]
 
 
 # Whose account it is ----------------------------------------------------------------------------------------
@@ -171,6 +172,21 @@ def test_the_owner_of_the_account_is_told_once_by_mail(binding: Binding) -> None
     first = binding.mailbox.to(binding.person.email)[0]
     assert binding.bought["customerAWSAccountId"][-4:] in first.text
     assert "/go-on/" in first.text
+
+
+def test_the_mail_about_a_binding_says_when_it_was_bound_however_late_it_goes_out(
+    app: Flask, binding: Binding, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    binding.to_workspaces()
+    with app.app_context():
+        bound = db.session.scalars(
+            sa.select(JourneyEvent.at).where(JourneyEvent.step == "account", JourneyEvent.what == "bound")
+        ).one()
+    now = clock.now
+    monkeypatch.setattr(clock, "now", lambda: now() + timedelta(hours=3))
+    binding.work()
+    told = next(m for m in binding.mailbox.to(binding.person.email) if "/go-on/" in m.text)
+    assert date_and_time(bound) in told.text
 
 
 def test_somebody_signed_in_to_the_billing_center_a_moment_ago_needs_no_code(

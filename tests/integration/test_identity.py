@@ -9,6 +9,7 @@ from http.cookies import Morsel, SimpleCookie
 from typing import Any
 
 import pytest
+import sqlalchemy as sa
 from flask import Flask
 
 from config import Settings
@@ -20,7 +21,9 @@ from tests.support.page import Page
 from tests.support.sandbox import LiveSandbox
 from tests.support.walk import LANDING, TOKEN, Walk, walk_in
 from wizard import clock
-from wizard.accounts.sessions import GRACE
+from wizard.accounts.models import Session
+from wizard.accounts.sessions import GRACE, MOST_JOURNEYS
+from wizard.extensions import db
 
 HALF_A_MINUTE_PAST_NOON = datetime(2026, 4, 7, 12, 0, 30, tzinfo=UTC)
 SIGNED = "wizard"
@@ -344,3 +347,20 @@ def test_signing_out_ends_the_journey_of_a_browser_that_was_closed_since(walk: W
     walk.sign_in()
     walk.client.submit(walk.client.get("/console/account"), "Sign out")
     assert walk.client.get(journey).status == 404
+
+
+def test_a_browser_keeps_its_newest_ten_journeys_so_that_its_cookies_stay_small(
+    app: Flask, walk: Walk
+) -> None:
+    begun = []
+    for _ in range(MOST_JOURNEYS + 2):
+        walk.bought = {}
+        walk.land().say_new()
+        begun.append(walk.page.path)
+    kept = [name for name in jar(walk.client) if name.startswith("journey-")]
+    assert len(begun) == len(set(begun)) == MOST_JOURNEYS + 2
+    assert sorted(kept) == sorted(f"journey-{path.split('/')[2]}" for path in begun[2:])
+    assert [walk.client.get(path).status for path in begun] == [404, 404] + [200] * MOST_JOURNEYS
+    with app.app_context():
+        going_on = sa.select(sa.func.count()).select_from(Session).where(Session.expires_at > clock.now())
+        assert db.session.scalar(going_on) == MOST_JOURNEYS, "what the browser lost is open still"

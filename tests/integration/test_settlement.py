@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 from flask import Flask
+from sqlalchemy.exc import OperationalError
 
 from config import Settings
 from wizard import clock
@@ -58,7 +59,7 @@ class World:
 
     def workspace(self, paid_by: Subscription | None = None, **values: Any) -> Workspace:
         order = workspaces.Order(values.pop("site_id", "us1"), "Harbour", "en")
-        made = workspaces.order(order, self.owner, self.payer, paid_by, origin=str(clock.now()))
+        made = workspaces.order(order, self.owner, self.payer, paid_by, origin=str(clock.now()), by="test")
         values = {"state": ACTIVE, **values}
         db.session.execute(sa.update(Workspace).where(Workspace.id == made.id).values(**values))
         db.session.commit()
@@ -227,3 +228,59 @@ def test_the_settings_are_the_rules(make_app: Any, settings: Settings) -> None:
     )
     assert app.config["SETTLEMENT_CHANGE_INTERVAL_DAYS"] == 7
     assert app.config["SETTLEMENT_LEAVE_ACTIVE_SUBSCRIPTION"] is True
+
+
+def test_a_workspace_ordered_by_the_version_before_gets_the_first_line_of_its_history_with_the_first_change(
+    app: Flask,
+) -> None:
+    with app.app_context():
+        world = World()
+        workspace, purchase = world.workspace(), world.purchase("1")
+        db.session.execute(sa.delete(Settlement))
+        settlement.bind(workspace, purchase, by="journey SK-1")
+        db.session.commit()
+        lines = db.session.scalars(sa.select(Settlement).order_by(Settlement.number)).all()
+        assert [(each.number, each.method, each.subscription_id, each.at, each.by) for each in lines] == [
+            (1, BILLING_CENTER, None, workspace.created_at, settlement.BEFORE),
+            (2, AWS, purchase.id, lines[1].at, "journey SK-1"),
+        ]
+
+
+def test_a_subscription_that_has_ended_since_the_page_was_read_is_seen(app: Flask) -> None:
+    with app.app_context():
+        world = World()
+        workspace, purchase = world.workspace(), world.purchase("1")
+        db.session.commit()
+        db.session.execute(
+            sa.update(Subscription).values(state=ENDED), execution_options={"synchronize_session": False}
+        )
+        assert purchase.state == ACTIVE
+        with pytest.raises(settlement.CannotBind) as no:
+            settlement.bind(workspace, purchase, by="test")
+        assert no.value.refusal.reason == settlement.SUBSCRIPTION_ENDED
+
+
+@pytest.mark.engines("postgresql")
+def test_a_subscription_cannot_end_while_a_workspace_is_being_bound_to_it(app: Flask) -> None:
+    """Whoever ends it waits, and then finds the workspace among those it pays for."""
+    with app.app_context():
+        world = World()
+        workspace, purchase, other = world.workspace(), world.purchase("1"), world.purchase("2")
+        db.session.commit()
+        settlement.bind(workspace, purchase, by="test")
+        ending = sa.select(Subscription.id).with_for_update(nowait=True, of=Subscription)
+        with db.engine.connect() as elsewhere:
+            assert elsewhere.execute(ending.where(Subscription.id == other.id)).all()
+        with db.engine.connect() as elsewhere, pytest.raises(OperationalError, match="could not obtain lock"):
+            elsewhere.execute(ending.where(Subscription.id == purchase.id))
+        db.session.rollback()
+
+
+def test_a_workspace_on_a_site_that_is_no_longer_configured_cannot_be_bound(app: Flask) -> None:
+    with app.app_context():
+        world = World()
+        workspace, purchase = world.workspace(), world.purchase("1")
+        db.session.execute(sa.update(Workspace).values(site_id="gone9"))
+        db.session.commit()
+        db.session.expire_all()
+        assert why(workspace, purchase) == settlement.SITE

@@ -15,15 +15,21 @@ from sqlalchemy.engine import Engine
 from sqlalchemy.exc import IntegrityError, StatementError
 
 from config import Settings
+from tests.support import rows
 from tests.support.client import Client
+from tests.support.established import established
 from tests.support.factories import rows_of
 from tests.support.walk import Walk
 from wizard import clock, mail, outbox
+from wizard.billing import settlement
+from wizard.billing.models import Workspace
 from wizard.extensions import SQLITE_BUSY_SECONDS, UtcDateTime, db
+from wizard.flows import journeys
 from wizard.flows.models import JourneyEvent
 from wizard.outbox.models import WorkerBeat
 from wizard.sites import gateway
 from wizard.transactions import OpenTransaction, genuine
+from wizard.verification import codes
 from wizard.verification.models import Challenge
 
 START = datetime(2026, 4, 7, 23, 2, 30, 123456, tzinfo=UTC)
@@ -337,10 +343,62 @@ def test_migrations_go_up_from_nothing_and_down_to_nothing(
     _flask(app, "db", "upgrade")
     assert tables() == {*db.metadata.tables, "alembic_version"}
     _flask(app, "db", "check")
+    _fill(app)
     _flask(app, "db", "downgrade", "base")
     assert tables() == {"alembic_version"}
     _flask(app, "db", "upgrade")
     assert tables() == {*db.metadata.tables, "alembic_version"}
+
+
+def test_what_customers_made_outlives_the_way_back_to_the_version_before_and_up_again(
+    make_app: Callable[[Settings], Flask], settings: Settings, empty_url: str
+) -> None:
+    app = make_app(replace(settings, database_url=empty_url))
+
+    def read(words: str) -> list[tuple[Any, ...]]:
+        with app.app_context(), db.engine.connect() as connection:
+            return [tuple(row) for row in connection.exec_driver_sql(words)]
+
+    kept = (
+        "SELECT id, public_id, subscription_id FROM workspaces ORDER BY id",
+        "SELECT id, reference, workspace_id FROM journeys ORDER BY id",
+        "SELECT journey_id, step, what FROM journey_events ORDER BY id",
+        "SELECT id, bound_to FROM challenges",
+    )
+    _flask(app, "db", "upgrade")
+    workspace = _fill(app)
+    before = [read(words) for words in kept]
+    assert all(before), "nothing is there that could be lost"
+    _flask(app, "db", "downgrade", "0004")
+    assert [read(words) for words in kept] == before
+    _flask(app, "db", "upgrade")
+    assert [read(words) for words in kept] == before
+    history = read("SELECT workspace_id, number, by FROM settlements")
+    assert history == [(workspace, 1, settlement.BEFORE)]
+    finished = read("SELECT workspace_id FROM journeys WHERE finished_at IS NOT NULL")
+    assert finished == [(workspace,)]
+    with app.app_context(), db.engine.connect() as connection, pytest.raises(IntegrityError):
+        connection.exec_driver_sql("DELETE FROM workspaces")  # Its history and its journey point at it.
+
+
+def _fill(app: Flask) -> int:
+    """Rows that point at each other: a purchase, its workspace, the journey that made it, one on the way. The
+    workspace's id."""
+    bought = rows.purchase(app)
+    customer = established(app, subscription=bought)
+    with app.app_context():
+        workspace = db.session.scalars(sa.select(Workspace.id)).one()
+    facts = {"subscription_id": bought, "billing_account_id": customer.billing_id}
+    made = [
+        rows.journey(app, "no_billing_account", workspace_id=workspace, finished_at=clock.now(), **facts),
+        rows.journey(app, **facts),
+    ]
+    with app.app_context():
+        for journey in made:
+            journeys.note(journey, "a step", "happened")
+            codes.begin("bind", "ada@example.com", journey.reference, "en", about={})
+        db.session.commit()
+    return workspace
 
 
 def _flask(app: Flask, *command: str) -> None:

@@ -27,6 +27,11 @@ LIFE = {
 """From the start, whatever happens meanwhile: nothing extends a session."""
 GRACE = timedelta(seconds=30)
 
+MOST_JOURNEYS = 10
+"""How many journeys a browser has sessions of: each is a cookie of some seventy bytes, sent with every request, and
+servers refuse a request with more than 8 KB of them (nginx: large_client_header_buffers; gunicorn:
+limit_request_field_size)."""
+
 
 @dataclass(frozen=True)
 class _Cookie:
@@ -42,9 +47,41 @@ def cookie_name(kind: str, label: str = "") -> str:
 
 
 def start(kind: str, subject: int, label: str = "") -> None:
-    """Give this browser a new session; the one it had for the same cookie ends."""
+    """Give this browser a new session; the one it had for the same cookie ends.
+
+    With a ``label``, of those of a kind it has only the newest :data:`MOST_JOURNEYS` go on.
+    """
     stop(kind, label)
+    if label:
+        _make_room(kind, MOST_JOURNEYS - 1)
     _open(kind, subject, label)
+
+
+def _make_room(kind: str, most: int) -> None:
+    """End this browser's oldest sessions of a kind, so that it has this many. No statement while it has no more."""
+    tokens = {
+        name: [_hash(token), _hash(_successor(token))]
+        for name, token in _brought(kind).items()
+        if not _is_taken_away(name)
+    }
+    if len(tokens) <= most:
+        return
+    now = clock.now()
+    mine = (Session.kind == kind, Session.token_hash.in_([each for both in tokens.values() for each in both]))
+    newest = (
+        sa.select(Session.id).where(*mine, Session.expires_at > now).order_by(Session.id.desc()).limit(most)
+    )
+    rows = db.session.execute(
+        sa.update(Session)
+        .where(*mine)
+        .values(expires_at=sa.case((Session.id.in_(newest), Session.expires_at), else_=now))
+        .returning(Session.token_hash, Session.expires_at),
+        execution_options={"synchronize_session": False},
+    )
+    going_on = {row.token_hash for row in rows if row.expires_at > now}
+    for name, both in tokens.items():
+        if going_on.isdisjoint(both):
+            set_cookie(name, "", 0)
 
 
 def renew(kind: str, subject: int, *ended: sa.ColumnElement[bool]) -> None:
@@ -74,13 +111,23 @@ def stop(kind: str, label: str = "") -> None:
 
 def stop_every(kind: str) -> None:
     """End all sessions of a kind that this browser has."""
-    prefix = cookie_name(kind) + "-"
-    brought = {name: token for name, token in request.cookies.items() if name.startswith(prefix)}
+    brought = _brought(kind)
     if brought:
         ids = [_hash(id_) for token in brought.values() for id_ in (token, _successor(token))]
         change(sa.delete(Session).where(Session.kind == kind, Session.token_hash.in_(ids)))
     for name in brought:
         set_cookie(name, "", 0)
+
+
+def _brought(kind: str) -> dict[str, str]:
+    """The cookies of a kind that have labels, by their names."""
+    prefix = cookie_name(kind) + "-"
+    return {name: token for name, token in request.cookies.items() if name.startswith(prefix)}
+
+
+def _is_taken_away(name: str) -> bool:
+    promised = g.get("cookies", {}).get(name)
+    return promised is not None and not promised.max_age
 
 
 def of(kind: str, subjects: "list[int] | sa.Select[int]") -> sa.ColumnElement[bool]:

@@ -59,6 +59,11 @@ class Subscription(Base):
 
     cloud_account: Mapped[CloudAccount] = relationship(lazy="joined", innerjoin=True)
 
+    @property
+    def pays(self) -> bool:
+        """Whether it pays for what is bound to it, and more may be bound to it."""
+        return self.state == ACTIVE
+
 
 class Workspace(Base):
     """A workspace on one site. ``language`` ("en", "zh") is its template language, fixed for life.
@@ -98,7 +103,8 @@ class Settlement(Base):
     """One line of a workspace's history: from ``at`` on it was settled this way.
 
     ``number`` counts from 1, its first settlement, so that two changes at once are one change and a refusal.
-    ``by`` names what changed it ("journey SK-…").
+    ``by`` names what changed it, always in the same way: "journey SK-XXXX-XXXX", or
+    :data:`wizard.billing.settlement.BEFORE`.
     """
 
     __tablename__ = "settlements"

@@ -1,5 +1,6 @@
-"""What may settle a workspace, and changing it. The rules are here and nowhere else.
+"""What may settle a workspace that exists, and changing it. The rules for that are here and nowhere else.
 
+What settles a new one is decided where it is ordered: :func:`wizard.billing.workspaces.order`.
 Pages ask :func:`refusal_of` before the click, :func:`bind` asks it again and decides: one UPDATE that finds
 the workspace as it was seen.
 """
@@ -16,13 +17,12 @@ from wizard.billing.models import (
     ACTIVE,
     BEING_MADE,
     DISSOLVED,
-    ENDED,
     CloudAccount,
     Settlement,
     Subscription,
     Workspace,
 )
-from wizard.extensions import change, db
+from wizard.extensions import change, db, insert
 from wizard.sites import directory
 
 BOUND = "bound"
@@ -31,6 +31,10 @@ SITE = "site"
 OTHER_PAYS = "other pays"
 TOO_SOON = "too soon"
 CHANGED = "changed"
+
+BEFORE = "before this was written down"
+"""Who settled a workspace first, where nobody wrote it down: it is older than the history, or was ordered by a process
+of the version before during the update."""
 
 
 @dataclass(frozen=True)
@@ -62,9 +66,13 @@ def is_bound(workspace: Workspace, subscription: Subscription) -> bool:
 
 
 def is_locked(workspace: Workspace) -> bool:
-    """Whether nothing pays for it any more. It reads as locked from the moment its subscription ends."""
+    """Whether nothing pays for it any more. It reads as locked from the moment its subscription ends.
+
+    That is the policy for AWS. Where another marketplace's purchases end differently (there the Billing Center
+    account pays from then on), its policy decides here, by ``paying.provider``.
+    """
     paying = workspace.subscription
-    return workspace.locked_at is not None or (paying is not None and paying.state == ENDED)
+    return workspace.locked_at is not None or (paying is not None and not paying.pays)
 
 
 def refusal_of(workspace: Workspace, subscription: Subscription) -> Refusal | None:
@@ -74,11 +82,11 @@ def refusal_of(workspace: Workspace, subscription: Subscription) -> Refusal | No
     """
     if workspace.state in (DISSOLVED, BEING_MADE) and not is_bound(workspace, subscription):
         return Refusal(workspace.state)
-    if subscription.state != ACTIVE:
+    if not subscription.pays:
         return Refusal(SUBSCRIPTION_ENDED)
     if is_bound(workspace, subscription):
         return Refusal(BOUND)
-    if not directory.allows(directory.get(workspace.site_id), subscription.provider):
+    if not directory.allows(directory.find(workspace.site_id), subscription.provider):
         return Refusal(SITE)
     if is_locked(workspace):
         return None
@@ -98,6 +106,9 @@ def bind(workspace: Workspace, subscription: Subscription, by: str) -> bool:
     Both must be the same Billing Center account's. False where it was bound already.
     Raises :class:`CannotBind`.
     """
+    # First, so that the subscription cannot end between this and our commit: whoever ends it waits, and then finds
+    # this workspace among those it pays for. Two that bind do not wait for each other. SQLite has one writer anyway.
+    db.session.refresh(subscription, with_for_update={"read": True, "of": Subscription})
     refusal = refusal_of(workspace, subscription)
     if refusal is not None:
         if refusal.reason == BOUND:
@@ -134,8 +145,23 @@ def bind(workspace: Workspace, subscription: Subscription, by: str) -> bool:
         if refusal is not None and refusal.reason == BOUND:
             return False
         raise CannotBind(refusal or Refusal(CHANGED))
+    if seen == 1:
+        _write_first_down(workspace)
     write_down(workspace.id, seen + 1, subscription.provider, subscription.id, by)
     return True
+
+
+def _write_first_down(workspace: Workspace) -> None:
+    """The first line of the history of a workspace as it was read, where it has none (see :data:`BEFORE`)."""
+    first = insert(Settlement).values(
+        workspace_id=workspace.id,
+        number=1,
+        at=workspace.created_at,
+        method=workspace.settlement_method,
+        subscription_id=workspace.subscription_id,
+        by=BEFORE,
+    )
+    db.session.execute(first.on_conflict_do_nothing())
 
 
 def write_down(workspace_id: int, number: int, method: str, subscription_id: int | None, by: str) -> None:

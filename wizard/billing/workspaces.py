@@ -49,14 +49,16 @@ def order(
     payer: BillingAccount,
     subscription: Subscription | None,
     origin: str,
+    by: str,
 ) -> Workspace:
     """Order a workspace settled by ``subscription``, or by the Billing Center account itself without one.
 
+    ``origin`` makes it once; ``by`` is who settles it first, in its history (see :class:`.Settlement`).
     Raises :class:`WorkspaceExists`, :class:`MethodNotAllowed` or
     :class:`wizard.billing.subscriptions.SubscriptionTaken`; then nothing was written.
     """
     method = subscription.provider if subscription else BILLING_CENTER
-    if not directory.allows(directory.get(wanted.site_id), method):
+    if not directory.allows(directory.find(wanted.site_id), method):
         raise MethodNotAllowed
     workspace = Workspace(
         public_id=f"wksp_{secrets.token_hex(8)}",
@@ -75,7 +77,7 @@ def order(
         with db.session.begin_nested():
             db.session.add(workspace)
             db.session.flush()
-            settlement.write_down(workspace.id, 1, method, workspace.subscription_id, by=origin)
+            settlement.write_down(workspace.id, 1, method, workspace.subscription_id, by=by)
             if subscription:
                 subscriptions.claim(subscription.id, payer.id)
     except IntegrityError:

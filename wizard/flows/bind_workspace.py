@@ -18,7 +18,7 @@ def bind(journey: Journey, _form: Form) -> None:
     assert journey.subscription is not None
     workspace = show.workspace_here(journey)
     try:
-        changed = settlement.bind(workspace, journey.subscription, by=f"journey {journey.reference}")
+        changed = settlement.bind(workspace, journey.subscription, by=journey.named)
     except settlement.CannotBind as no:
         journeys.note(journey, "bind", "refused", workspace=workspace.public_id, why=no.refusal.reason)
         raise Refused(wording.refused(no.refusal, workspace, journey.subscription)) from None

@@ -4,7 +4,7 @@ journey with a purchase goes on, registering or binding."""
 from flask_babel import gettext as _
 from sqlalchemy.orm.attributes import set_committed_value
 
-from wizard import outbox
+from wizard import clock, outbox
 from wizard.accounts.models import BillingAccount
 from wizard.billing import subscriptions, workspaces
 from wizard.billing.models import ACTIVE, Subscription
@@ -53,7 +53,8 @@ def bind_account(journey: Journey, account_id: int) -> None:
     if "site" not in journey.answers and (site := workspaces.newest_site(account_id, purchase.provider)):
         journeys.answer(journey, site=site)
     journeys.note(journey, "account", "bound")
-    outbox.enqueue("flows.tell_bound", {"journey": journey.id}, key=f"account-bound:{purchase.id}")
+    told = {"journey": journey.id, "at": clock.now().isoformat()}
+    outbox.enqueue("flows.tell_bound", told, key=f"account-bound:{purchase.id}")
 
 
 def is_lost(journey: Journey) -> bool:

@@ -167,7 +167,12 @@ def _order(journey: Journey, owner: ConsoleAccount, token: str) -> None:
     cloud = cloud_words(journey).cloud
     try:
         workspace = workspaces.order(
-            wanted, owner, journey.billing_account, journey.subscription, _origin(journey, token)
+            wanted,
+            owner,
+            journey.billing_account,
+            journey.subscription,
+            origin=_origin(journey, token),
+            by=journey.named,
         )
     except workspaces.MethodNotAllowed:
         raise Refused(

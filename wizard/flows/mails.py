@@ -1,5 +1,6 @@
-"""The mails about a journey, to its proven address: each a payload of the outbox's handler ``mail``."""
+"""The mails about a journey: a reminder, and that a purchase was bound. Each a payload of the handler ``mail``."""
 
+from datetime import datetime
 from typing import Any
 
 import sqlalchemy as sa
@@ -7,7 +8,7 @@ from babel.lists import format_list
 from flask_babel import force_locale
 from sqlalchemy.orm import joinedload
 
-from wizard import clock, mail
+from wizard import mail
 from wizard.billing.wording import cloud_account_name
 from wizard.extensions import db
 from wizard.flows import line, resumption
@@ -24,18 +25,18 @@ def tell_bound(payload: dict[str, Any], entry_id: int) -> None:
         .where(Journey.id == payload["journey"])
         .options(joinedload(Journey.subscription), joinedload(Journey.billing_account))
     ).one()
-    told = bound_mail(journey)
+    told = bound_mail(journey, datetime.fromisoformat(payload["at"]))
     release()
     mail.send_later(told, entry_id)
 
 
-def bound_mail(journey: Journey) -> dict[str, Any]:
-    """To the owner of a Billing Center account to which the journey's purchase has just been bound."""
+def bound_mail(journey: Journey, at: datetime) -> dict[str, Any]:
+    """To the owner of a Billing Center account to which the journey's purchase was bound at this time."""
     account, purchase = journey.billing_account, journey.subscription
     assert account is not None
     assert purchase is not None
     with force_locale(account.locale):
-        cloud_account, when = cloud_account_name(purchase.cloud_account), date_and_time(clock.now())
+        cloud_account, when = cloud_account_name(purchase.cloud_account), date_and_time(at)
     context = {
         "username": account.username,
         "cloud_account": cloud_account,

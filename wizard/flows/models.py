@@ -65,6 +65,11 @@ class Journey(Base):
     workspace: Mapped[Workspace | None] = relationship()
 
     @property
+    def named(self) -> str:
+        """What a history calls whoever was on this journey."""
+        return f"journey {self.reference}"
+
+    @property
     def is_written(self) -> bool:
         """Whether the journey has begun; a GET may show the first page of one that has not."""
         return self.id is not None

@@ -8,7 +8,7 @@ from flask_babel import gettext as _
 
 from wizard import outbox
 from wizard.accounts import addresses, directory, usernames
-from wizard.accounts.models import ConsoleAccount
+from wizard.accounts.models import BillingAccount, ConsoleAccount
 from wizard.extensions import db
 from wizard.flows import journeys, proofs, show
 from wizard.flows.forms import UsernameForm
@@ -90,9 +90,7 @@ def hold_name(journey: Journey) -> bool:
             name,
             journey.reference,
             journey.expires_at,
-            lambda key: (
-                key in {a.username_key for a in (journey.billing_account, journey.offered_account) if a}
-            ),
+            lambda key: _is_own(journey, key),
         )
     except usernames.UsernameTaken:
         journey.reserved_username = None
@@ -100,6 +98,17 @@ def hold_name(journey: Journey) -> bool:
         return False
     journey.reserved_username = wanted_name(journey)
     return True
+
+
+def _is_own(journey: Journey, username_key: str) -> bool:
+    """Whether it is the name of the Billing Center account that was bound here, or that the proven address has."""
+    if journey.billing_account is not None and journey.billing_account.username_key == username_key:
+        return True
+    if journey.offered_account_id is None:
+        return False
+    # The address may have been proven a moment ago, after the journey was read.
+    offered = db.session.get(BillingAccount, journey.offered_account_id)
+    return offered is not None and offered.username_key == username_key
 
 
 def make(journey: Journey, origin: str, company_name: str, **about: str | None) -> ConsoleAccount:

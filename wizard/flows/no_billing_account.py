@@ -199,7 +199,9 @@ def activate(journey: Journey) -> None:
             payer = directory.billing_account_of(owner.email)
             if payer is None:
                 payer = directory.create_billing_account(owner, origin=journey.reference)
-            workspace = workspaces.order(wanted, owner, payer, journey.subscription, origin=journey.reference)
+            workspace = workspaces.order(
+                wanted, owner, payer, journey.subscription, origin=journey.reference, by=journey.named
+            )
             journey.billing_account, journey.workspace = payer, workspace
             journeys.finish(journey)
     except (directory.AccountExists, workspaces.WorkspaceExists):
