@@ -15,7 +15,16 @@ from tests.support.possessions import Owner, accounts_of
 from tests.support.walk import Walk
 from wizard import clock
 from wizard.billing import settlement
-from wizard.billing.models import AWS, BEING_MADE, BILLING_CENTER, ENDED, Settlement, Subscription, Workspace
+from wizard.billing.models import (
+    AWS,
+    BEING_MADE,
+    BILLING_CENTER,
+    DISSOLVED,
+    ENDED,
+    Settlement,
+    Subscription,
+    Workspace,
+)
 from wizard.extensions import db
 from wizard.flows.models import Journey, JourneyEvent
 from wizard.wording import date_and_time
@@ -549,3 +558,74 @@ def test_what_was_typed_and_not_sent_is_not_kept_after_the_end(
         journey = db.session.scalars(sa.select(Journey)).one()
         assert journey.password_hash is None
         assert not {"email", "username", "phone", "workspace_name"} & set(journey.answers)
+
+
+def test_binding_makes_the_journey_live_on_and_gives_this_browser_a_new_id(
+    app: Flask, binding: Binding
+) -> None:
+    binding.land().say_have().name_account()
+    cookie = f"journey-{binding.reference}"
+    before = binding.client.cookie(cookie)
+    stolen = binding.client.other()
+    assert before is not None
+    stolen.http.set_cookie(cookie, before, domain="127.0.0.1")
+    binding.enter_code()
+    assert binding.client.cookie(cookie) not in (None, before)
+    with clock.later(timedelta(minutes=1)):
+        assert stolen.get(f"/journeys/{binding.reference}/workspaces").status == 404
+    with clock.later(29 * DAY):
+        assert binding.client.get(f"/journeys/{binding.reference}/workspaces").h1 == "Bind workspace"
+    with clock.later(31 * DAY):
+        page = binding.client.get(f"/journeys/{binding.reference}/workspaces")
+        assert page.status in (404, 410), "the journey and its session are over"
+        assert sign_in_to_billing(Binding.of(binding)).h1 == "Cloud accounts", "nobody is led to what is over"
+
+
+def test_a_journey_nobody_proved_anything_on_ends_after_a_day_and_says_how_to_start_again(
+    binding: Binding,
+) -> None:
+    page = binding.land().say_have().page
+    with clock.later(timedelta(hours=25)):
+        gone = binding.client.get(page.url)
+        assert gone.status == 410
+        assert "open Set Up Your Account there once more" in gone.text
+
+
+def test_what_is_bound_is_not_carried_over_to_registering(binding: Binding) -> None:
+    page = binding.land().say_have().page
+    switch = page.form("Register one")
+    binding.name_account().enter_code()
+    sent = binding.client.post(switch.action, switch.filled({}), follow=True)
+    assert sent.h1 == "Bind workspace"
+    assert "Register one" not in sent.text
+
+
+def test_the_code_that_is_entered_must_be_for_the_address_that_is_in_the_form(
+    binding: Binding, owner: Owner
+) -> None:
+    binding.to_workspaces()
+    binding.open_create(site="us1")
+    binding.send_code(workspace_name="Lantern", language="en", email=owner.person.email)
+    code = binding.code_of(owner.person)
+    given = {"code": code, "agree": "y", "email": "somebody.else@harbour.test"}
+    page = binding.client.submit(binding.page, "Create", given)
+    assert "Send a code to this address first" in page.text
+    # It was not spent: for its own address it still works.
+    binding.page = binding.client.submit(page, "Create", {**given, "email": owner.person.email})
+    assert binding.row("Lantern").endswith("Bound")
+
+
+def test_a_dissolved_workspace_is_no_reason_to_confirm(app: Flask, binding: Binding, harbour: str) -> None:
+    binding.to_workspaces()
+    binding.bind("Harbour")
+    change(app, "Harbour", state=DISSOLVED)
+    assert binding.confirm().status == 422
+
+
+def test_registering_begins_with_the_purchase_that_waits_in_this_browser(binding: Binding) -> None:
+    binding.land()
+    page = binding.client.get("/register", follow=True)
+    assert page.h1 == "Do you have a Billing Center account?"
+    front = binding.client.get("/billing/", follow=True)
+    typed = {"username": binding.person.username, "password": binding.person.password}
+    assert binding.client.submit(front, "Sign in", typed).h1 == "Do you have a Billing Center account?"

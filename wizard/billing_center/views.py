@@ -52,7 +52,7 @@ def sign_in() -> ResponseReturnValue:
 def _lead_on(account_id: int) -> str:
     """Where they wanted; else on with the purchase this browser brought; else with what was left half done."""
     wanted = request.args.get("next", "")
-    if re.fullmatch(r"/billing/(?!sign-)[\w/-]*|/arrive/[\w-]+", wanted, re.ASCII):
+    if re.fullmatch(r"/billing/(?!sign-)[\w/-]+|/arrive/[\w-]+", wanted, re.ASCII):
         return wanted
     journey, arrival = leads.purchase_here()
     if arrival is not None:

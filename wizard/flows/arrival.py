@@ -3,6 +3,8 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
+import sqlalchemy as sa
+
 from wizard.extensions import db
 from wizard.flows import journeys
 from wizard.flows.claiming import is_lost
@@ -49,6 +51,13 @@ def lead_of(arrival_id: str, signed_in: Callable[[], int | None]) -> Lead:
 def waiting_here() -> Journey | Arrival | None:
     """What somebody at the front door can go on with: the registration this browser is on, or a purchase it brought."""
     return going_on_here() or arrivals.waiting_here()
+
+
+def untouched_here() -> Arrival | None:
+    """The newest purchase this browser brought, if no journey has begun with it yet."""
+    arrival = arrivals.waiting_here()
+    begun = arrival and db.session.scalar(sa.select(sa.exists().where(Journey.arrival_id == arrival.id)))
+    return None if begun else arrival
 
 
 def going_on_here() -> Journey | None:

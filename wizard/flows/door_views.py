@@ -152,6 +152,8 @@ def register() -> ResponseReturnValue:
     if journey is not None:
         genuine(False)
         return to_current(journey)
+    if request.method in SAFE_METHODS and (arrival := leads.untouched_here()):
+        return redirect(url_for(".arrive", arrival_id=arrival.id), 303)  # With what was bought.
     return show_step(journeys.fresh(REGISTRATION.key), REGISTRATION.step("basic"))
 
 

@@ -20,7 +20,7 @@ from wizard.brand import SiteConfig
 from wizard.extensions import SAFE_METHODS
 from wizard.flows import line
 from wizard.flows.forms import ActivationForm, BasicForm, CompanyForm, OfferForm, UsernameForm
-from wizard.flows.models import Journey
+from wizard.flows.models import BINDING, Journey
 from wizard.forms import Form, offers
 from wizard.i18n import LANGUAGES
 from wizard.marketplaces import arrivals
@@ -122,6 +122,7 @@ def about_mail(journey: Journey, billing_account_id: int | None) -> dict[str, An
         "site": label,
         "what_for": _("A new console account on %(site)s", site=label),
         "paid_by": paid_by(journey),
+        "is_binding": journey.flow == BINDING,
         "reference": journey.reference,
         "sign_in_url": _sign_in_url(site),
         "forgot_url": f"{current_app.config['PUBLIC_URL']}/forgot-password?site={site.id}",
@@ -198,6 +199,7 @@ def account_created(journey: Journey, account: ConsoleAccount) -> dict[str, Any]
             "paid_by": cloud_account_name(journey.subscription.cloud_account)
             if journey.subscription
             else None,
+            "workspace_name": journey.answers["workspace_name"] if journey.flow == BINDING else None,
             "reference": journey.reference,
         },
     }
