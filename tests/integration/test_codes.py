@@ -261,10 +261,10 @@ def test_another_address_voids_the_code_and_the_proof(app: Flask, walk: Walk) ->
     walk.register().give_basics()
     first = walk.code()
     second = change_to("other@harbour.test")
-    assert "not the newest" in walk.enter_code(first).text
+    assert "not the code in the newest" in walk.enter_code(first).text
     third = change_to(walk.person.email)
     for void in (first, second):
-        assert "not the newest" in walk.enter_code(void).text
+        assert "not the code in the newest" in walk.enter_code(void).text
     assert walk.enter_code(third).h1 == "Company information"
 
     last = change_to("last@harbour.test")

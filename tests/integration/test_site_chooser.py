@@ -6,6 +6,7 @@ from flask import Flask
 from tests.support.binding import Binding
 from tests.support.factories import Person, rows_of
 from tests.support.page import Page
+from tests.support.possessions import accounts_of
 from tests.support.walk import Walk
 from wizard.accounts.models import ConsoleAccount
 from wizard.billing.models import Workspace
@@ -13,9 +14,9 @@ from wizard.extensions import db
 
 
 @pytest.fixture
-def binding(walk: Walk) -> Binding:
-    walk.to_end()
-    return Binding.of(walk, walk.person)
+def binding(app: Flask, walk: Walk) -> Binding:
+    """Somebody with both accounts and no workspace."""
+    return Binding.of(walk, accounts_of(app, Person()).person)
 
 
 def in_the_form(page: Page) -> dict[str, list[str]]:
