@@ -60,8 +60,9 @@ def _words_for(status: int, about: str = "") -> tuple[str, str]:
         return (
             _("This purchase is set up already"),
             _(
-                "It was bound to another Billing Center account while you were on your way. Nothing was changed here: "
-                "ask whoever looks after the cloud account at your company which account that is."
+                "It has been bound to a Billing Center account meanwhile. If that was you on another device, sign in "
+                "to the Billing Center. Otherwise ask whoever looks after the cloud account at your company. Nothing "
+                "was changed here."
             ),
         )
     if about == "journey" and status == 410:
@@ -76,8 +77,8 @@ def _words_for(status: int, about: str = "") -> tuple[str, str]:
         return (
             _("This page is not open in this browser"),
             _(
-                "It was begun in another browser, or you have been away for more than 30 days. Sign in to carry on "
-                "where you stopped, or begin again: nothing is charged twice."
+                "You have signed out since, it was begun in another browser, or you have been away for more than 30 "
+                "days. Sign in to carry on where you stopped, or begin again: nothing is charged twice."
             ),
         )
     words = {

@@ -313,7 +313,7 @@ def test_another_code_comes_after_a_minute_and_only_the_newest_works(
     customer.reads("Enter the code from your email")
     newest = server.mail(customer.person.email, newer_than=int(first["id"]))
     customer.enter_code(code_in(first["text"]))
-    expect(customer.page.get_by_role("alert")).to_contain_text("That is not the newest code")
+    expect(customer.page.get_by_role("alert")).to_contain_text("That is not the code in the newest email")
     customer.enter_code(code_in(newest["text"]))
     customer.reads("Company information")
 

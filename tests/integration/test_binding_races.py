@@ -303,7 +303,7 @@ def test_a_site_chosen_while_a_workspace_is_created_does_not_move_it(
     given = {"code": code_on(app, bind.reference), "agree": "y", **secrets}
     half = MANY // 2
     creating = [(each, bind.page, "Register and create workspace", given) for each in tabs(bind, half)]
-    choosing = [(each, bind.page, "Use this site", {"site": "eu1"}) for each in tabs(bind, half)]
+    choosing = [(each, bind.page, "Use this site", {"new_site": "eu1"}) for each in tabs(bind, half)]
     all_at_once([*creating, *choosing])
     with app.app_context():
         made = db.session.scalars(sa.select(Workspace.site_id).where(Workspace.name == "Lantern")).all()

@@ -105,7 +105,7 @@ def test_only_the_newest_code_works(walk: Walk) -> None:
         assert walk.code() != first
         refused = walk.enter_code(first)
         assert refused.status == 422
-        assert "That is not the newest code" in refused.text
+        assert "That is not the code in the newest email" in refused.text
         assert walk.enter_code().h1 == "Company information"
 
 
@@ -234,7 +234,7 @@ def test_a_code_of_another_journey_is_useless_even_with_the_same_address(
     begin(second)
     assert second.code() != code
     with clock.at(START):
-        assert "That is not the newest code" in second.enter_code(code).text
+        assert "That is not the code in the newest email" in second.enter_code(code).text
         assert walk.enter_code(code).h1 == "Company information"
 
 
@@ -245,7 +245,7 @@ def test_a_code_of_another_purpose_is_useless(app: Flask, walk: Walk) -> None:
         other = codes.begin("another purpose", walk.person.email, walk.reference, "en", {})
         useless = codes.code_of(other)
         db.session.commit()
-    assert "That is not the newest code" in walk.enter_code(useless).text
+    assert "That is not the code in the newest email" in walk.enter_code(useless).text
     assert walk.enter_code(right).h1 == "Company information"
 
 
@@ -261,10 +261,10 @@ def test_another_address_voids_the_code_and_the_proof(app: Flask, walk: Walk) ->
     walk.register().give_basics()
     first = walk.code()
     second = change_to("other@harbour.test")
-    assert "not the newest" in walk.enter_code(first).text
+    assert "not the code in the newest" in walk.enter_code(first).text
     third = change_to(walk.person.email)
     for void in (first, second):
-        assert "not the newest" in walk.enter_code(void).text
+        assert "not the code in the newest" in walk.enter_code(void).text
     assert walk.enter_code(third).h1 == "Company information"
 
     last = change_to("last@harbour.test")

@@ -326,7 +326,7 @@ def test_send_code_keeps_what_was_typed_and_shows_no_password(app: Flask, bindin
     binding.to_workspaces()
     binding.open_create(registers=True, site="us1")
     page = binding.send_code(workspace_name="Beacon", language="zh", **newcomer.answers)
-    assert "Code sent at" in page.text
+    assert "Email sent at" in page.text
     assert page.form("Send code").filled({})["workspace_name"] == ["Beacon"]
     assert page.form("Send code").filled({})["language"] == ["zh"]
     assert newcomer.password not in page.html
@@ -350,7 +350,7 @@ def test_an_address_without_an_account_there_is_answered_like_any_other_and_told
     binding.to_workspaces()
     binding.open_create(site="eu1")
     page = binding.send_code(workspace_name="Lantern", language="en", email=stranger.email)
-    assert "Code sent at" in page.text
+    assert "Email sent at" in page.text
     binding.work()
     mail = binding.mailbox.to(stranger.email)[0]
     assert "eu1 Frankfurt" in mail.text
@@ -364,7 +364,7 @@ def test_registering_an_address_that_has_an_account_there_is_told_by_mail_only(
     binding.open_create(registers=True, site="us1")
     answers = {**Person().answers, "email": owner.person.email}
     page = binding.send_code(workspace_name="Beacon", language="en", **answers)
-    assert "Code sent at" in page.text
+    assert "Email sent at" in page.text
     assert "already have" in binding.subjects()[0]
 
 

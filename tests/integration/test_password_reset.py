@@ -179,7 +179,7 @@ def test_a_code_of_another_browser_is_useless(forgetful: Forgetful) -> None:
     other = Forgetful(forgetful.walk)
     other.ask()
     forgetful.walk.work()
-    assert "That is not the newest code" in other.enter_code(code).text
+    assert "That is not the code in the newest email" in other.enter_code(code).text
     assert forgetful.enter_code(code).h1 == "Choose a new password"
 
 
@@ -241,7 +241,7 @@ def test_another_address_voids_the_code_before(forgetful: Forgetful, another: Ca
     form = forgetful.client.click(page, "Change email address")
     forgetful.page = forgetful.client.submit(form, "Send code", email=other.email)
     assert other.email in forgetful.page.text
-    assert "That is not the newest code" in forgetful.enter_code(first).text
+    assert "That is not the code in the newest email" in forgetful.enter_code(first).text
     forgetful.walk.work()
     mailed = re.search(r"\b\d{6}\b", forgetful.walk.mailbox.to(other.email)[0].text)
     assert mailed
@@ -324,7 +324,7 @@ def test_a_changed_password_voids_proofs_and_codes_of_other_browsers(forgetful: 
         forgetful.choose()
         assert proven.choose("not by this one any more").h1 == "Your password is changed already"
         # Who only waits for a code is not told that anything happened: it may be a stranger.
-        assert "That is not the newest code" in coded.enter_code(old_code).text
+        assert "That is not the code in the newest email" in coded.enter_code(old_code).text
         assert opens_with(forgetful.walk, NEW)
     with clock.at(START + codes.BETWEEN_MAILS):
         coded.page = coded.client.submit(coded.page, "Send code again")

@@ -196,8 +196,11 @@ def test_a_code_for_one_site_makes_nothing_on_another(app: Flask, bind: Binding)
     person = Person()
     page = bind.send_code(workspace_name="Beacon", language="en", **person.answers)
     code = bind.code_of(person)
-    bind.client.submit(page, "Use this site", site="eu1")
-    refused = bind.client.submit(page, DEED, {"code": code, "agree": "y", **without_hints(person)})
+    bind.client.submit(page, "Use this site", new_site="eu1")
+    given = {"code": code, "agree": "y", **without_hints(person)}
+    refused = bind.client.submit(page, DEED, given)
+    assert "This workspace goes to eu1 Frankfurt" in refused.text
+    refused = bind.client.submit(refused, DEED, given)
     assert refused.errors["email"] == "Send a new code first"
     assert sites_of_workspaces(app) == []
     bind.page = bind.client.submit(refused, "Send code")

@@ -6,6 +6,7 @@ is made too. Either way back to the list, where the new one says *Bound*.
 
 import secrets
 
+from flask import flash
 from flask_babel import get_locale
 from flask_babel import gettext as _
 from flask_babel import lazy_gettext as _l
@@ -111,6 +112,15 @@ def choose_username(journey: Journey, form: UsernameForm) -> None:
     _register(journey, secrets.token_hex(8))
 
 
+def choose_site(journey: Journey, form: CreateForm) -> None:
+    """*Use this site* at the top: what was typed below it is kept, right or wrong; the deed will tell."""
+    _keep(journey, form)
+    journeys.answer(journey, site=form.new_site.data)
+    journeys.note(journey, "site", "chosen", site=form.new_site.data)
+    if isinstance(form, CreateAccountForm) and form.lost_password:
+        flash(_("Enter the password again: it could not be kept."))
+
+
 def _keep(journey: Journey, form: CreateForm, registers: bool = False) -> None:
     """Keep what was typed, without the secrets."""
     named = ("site", "workspace_name", "language", "username", "email", "phone", "agree")
@@ -209,7 +219,10 @@ WITH_ACCOUNT: Flow[Journey] = Flow(
                 shown.create_form,
                 create,
                 shown.create,
-                actions={"code": Action(send_owner_code, shown.create_form, is_of_page=True)},
+                actions={
+                    "code": Action(send_owner_code, shown.create_form, is_of_page=True),
+                    "site": Action(choose_site, shown.create_form, is_of_page=True),
+                },
             ),
         ),
     ),
@@ -230,7 +243,10 @@ WITHOUT_ACCOUNT: Flow[Journey] = Flow(
                 shown.create_account_form,
                 register_and_create,
                 shown.create_account,
-                actions={"code": Action(send_account_code, shown.create_account_form, is_of_page=True)},
+                actions={
+                    "code": Action(send_account_code, shown.create_account_form, is_of_page=True),
+                    "site": Action(choose_site, shown.create_account_form, is_of_page=True),
+                },
             ),
         ),
         Step(

@@ -9,6 +9,7 @@ from flask_babel import gettext as _
 from flask_babel import lazy_gettext as _l
 from wtforms import (
     Field,
+    PasswordField,
     RadioField,
     SelectField,
     StringField,
@@ -209,9 +210,14 @@ class SiteForm(SiteMixin, Form):
 
 
 class CreateForm(SiteMixin, WorkspaceMixin, EmailMixin, CodeMixin, Form):
-    """A workspace for somebody who has a console account. *Send code* sends the same fields, without a code yet."""
+    """A workspace for somebody who has a console account.
+
+    *Send code* sends the same fields, without a code yet, and so does the chooser at the top of the page, which
+    belongs to this form there: what was typed stays. ``pressed`` is "code", "site" or, for the deed, None.
+    """
 
     order = (
+        "new_site",
         "site",
         "workspace_name",
         "language",
@@ -223,7 +229,10 @@ class CreateForm(SiteMixin, WorkspaceMixin, EmailMixin, CodeMixin, Form):
         "phone",
         "agree",
     )
-    for_code = False
+    pressed: str | None = None
+    site_now: str | None = None
+    """The site chosen at the top, before this form was sent."""
+    new_site = RadioField(_l("Site for new workspaces"), validate_choice=False)
     agree = Tick(_l("I agree to the Pay-as-you-go agreement"))
 
     def validate_code(self, field: Field) -> None:
@@ -236,15 +245,39 @@ class CreateForm(SiteMixin, WorkspaceMixin, EmailMixin, CodeMixin, Form):
             raise StopValidation(_("Agree to the Pay-as-you-go agreement to create the workspace"))
 
     def validate(self, extra_validators: Any = None) -> bool:
-        """With ``for_code`` only the address must be there, and what else was filled in must be right."""
+        """For a code only the address must be there, and what else was filled in must be right; for a site only it."""
         valid = bool(super().validate(extra_validators))
-        if not self.for_code:
-            return valid
+        if self.pressed is None:
+            return valid and self._is_for_the_site_shown()
         for field in self:
             typed = self["password"] if field.name == "confirm_password" else field
-            if field.name in ("code", "agree") or (field.name not in ("email", "site") and not typed.data):
+            if self.pressed == "site" and isinstance(field, PasswordField) and field.errors:
+                self["password"].data = ""  # It is not kept.
+            if (
+                self.pressed == "site"
+                or field.name in ("code", "agree")
+                or (field.name not in ("email", "site") and not typed.data)
+            ):
                 field.errors = []
+        if self.pressed == "site" and self.new_site.data not in offers(self.new_site):
+            self.form_errors.append(_("Choose the site where your workspace will live"))
         return not self.errors
+
+    def _is_for_the_site_shown(self) -> bool:
+        """Not when another site was marked at the top and not used, nor when another tab has changed it since."""
+        meant = self["site"].data if "site" in self else self.site_now
+        if self.new_site.data in (None, meant) or self.new_site.data not in offers(self.new_site):
+            return True
+        self.new_site.data = meant
+        name = next((choice.label for choice in self.new_site.choices or () if choice.value == meant), "")
+        self.form_errors.append(
+            _(
+                "This workspace goes to %(site)s. If you want another site, choose it at the top of this page. "
+                "Otherwise press the button again",
+                site=name,
+            )
+        )
+        return False
 
 
 class CreateAccountForm(UsernameMixin, PasswordMixin, CreateForm):
@@ -252,6 +285,18 @@ class CreateAccountForm(UsernameMixin, PasswordMixin, CreateForm):
 
     phone = phone_field()
     agree = Tick(_l("I agree to the Service agreement, the Privacy policy and the Pay-as-you-go agreement"))
+
+    @property
+    def lost_password(self) -> bool:
+        """One was typed and is not kept."""
+        return any(self.password.raw_data or ()) and self.new_hash is None
+
+    def ahead(self) -> bool:
+        fine = super().ahead()
+        if self.pressed != "site":
+            return fine
+        self.password.errors = []
+        return True
 
     def validate_agree(self, field: Field) -> None:
         if not field.data:

@@ -4,7 +4,7 @@ It is read as one sentence: AWS account *pays* Billing Center account *which set
 sign in with* console account.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 
 from flask import current_app
@@ -80,7 +80,11 @@ def of_registration(journey: Journey, step: str, brought: Subscription | None = 
         first = next(iter(marketplaces.listed(journey.awaits)), None)
         title = str(first.words.account) if first else _("Cloud account")
         nodes.insert(0, Node("cloud", "later", title, (_("After you subscribe"),)))
-    return join(*nodes)
+    line = join(*nodes)
+    if subscription and subscription.billing_account_id is None:
+        # It pays for nothing yet, whatever account is there to be bound to.
+        line = replace(line, edges=(replace(line.edges[0], state="dotted"), *line.edges[1:]))
+    return line
 
 
 def of_workspace(workspace: Workspace) -> Line:

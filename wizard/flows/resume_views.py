@@ -118,7 +118,7 @@ def _code_page(
         form=form,
         resend_form=form,
         problem=problem,
-        sent_to=_("the address you gave"),
+        sent_to=_("the address we know for you"),
         action_url=url_for(".code", opaque=opaque),
         resend_url=url_for(".resend", opaque=opaque),
         **wording.of_page(challenge),

@@ -49,6 +49,7 @@ def around(journey: Journey) -> dict[str, Any]:
     return {
         "chooser": {
             "form": form,
+            "field": form.site,
             "groups": choices.groups(method),
             "label": str(chosen.label) if chosen else None,
             "url": url_for("flows.site", reference=journey.reference, back=request.full_path.rstrip("?"))
@@ -193,6 +194,7 @@ def code(journey: Journey, _form: Form) -> dict[str, Any]:
         "sent": _sent(journey, time_of_day(challenge.sent_at) if challenge else ""),
         "resend_url": url_for("flows.action", reference=journey.reference, key="code", name="resend"),
         "change_url": url_for("flows.step", reference=journey.reference, key="account"),
+        "unnamed": journey.answers.get("which") == SAME,
     }
 
 

@@ -9,7 +9,7 @@ from wizard.flows import new_account, show
 from wizard.flows.forms import CreateAccountForm, CreateForm
 from wizard.flows.models import Journey
 from wizard.flows.new_account import address_proven
-from wizard.flows.show_binding import method_of, payment, site_of
+from wizard.flows.show_binding import around, method_of, payment, site_of
 from wizard.sites import choices
 from wizard.sites import directory as sites
 from wizard.verification import codes
@@ -32,11 +32,15 @@ def create_account_form(journey: Journey) -> CreateAccountForm:
 
 
 def _fill(form: F, journey: Journey) -> F:
-    if site_of(journey):
+    offered = choices.offered(method_of(journey))
+    form.new_site.choices = offered
+    if chosen := site_of(journey):
+        form.site_now = chosen.id
+        form.new_site.data = form.new_site.data or chosen.id
         del form.site
     else:
-        form.site.choices = choices.offered(method_of(journey))
-    form.for_code = (request.view_args or {}).get("name") == "code"
+        form.site.choices = offered
+    form.pressed = (request.view_args or {}).get("name")
     if _is_proven(journey, form):
         del form.code
     return form
@@ -72,6 +76,12 @@ def _create(journey: Journey, key: str, purpose: str, form: CreateForm) -> dict[
         "have_url": url_for("flows.step", reference=journey.reference, key="create"),
         "none_url": url_for("flows.step", reference=journey.reference, key="create-account"),
         "send_url": url_for("flows.action", reference=journey.reference, key=key, name="code"),
+        "chooser": {
+            **around(journey)["chooser"],
+            "field": form.new_site,
+            "owner": "create",
+            "url": url_for("flows.action", reference=journey.reference, key=key, name="site"),
+        },
     }
 
 

@@ -30,8 +30,8 @@ def refused(reason: codes.CodeRefused) -> str:
     if isinstance(reason, codes.WrongCode):
         left = reason.tries_left
         if left == 1:
-            return _("That is not the newest code. Check the email; you have 1 try left")
-        return _("That is not the newest code. Check the email; you have %(count)s tries left", count=left)
+            return _("That is not the code in the newest email; you have 1 try left")
+        return _("That is not the code in the newest email; you have %(count)s tries left", count=left)
     return _("Five codes were wrong, so this one no longer works. Send a new code")
 
 
