@@ -199,3 +199,14 @@ def test_what_is_sent_says_that_a_machine_sent_it(app: Flask, mailbox: Mailbox, 
     assert message["Auto-Submitted"] == "auto-generated"
     assert message["Content-Language"] == language
     assert message["Message-ID"] == arrived.message_id == "<outbox-7@skylark.test>"
+
+
+@both_languages
+def test_no_line_of_a_mail_is_longer_than_a_mail_server_takes(
+    app: Flask, mailbox: Mailbox, language: str
+) -> None:
+    long = {**MAILS["reminder"], "product": "Harbour & Söhne 港口 " * 200}
+    with app.app_context():
+        mail.deliver("ada@harbour.test", "reminder", language, long, 8)
+    (arrived,) = mailbox.all()
+    assert long["product"].strip() in squeeze(arrived.text)

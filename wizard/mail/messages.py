@@ -1,6 +1,7 @@
 """The messages: each is three templates (``templates/mail/<name>.subject.txt|txt|html``) in the reader's language."""
 
 from dataclasses import dataclass
+from email import charset
 from email.utils import formataddr
 from typing import Any
 
@@ -11,6 +12,9 @@ from flask_mail import Message
 from wizard import outbox
 from wizard.extensions import mail
 from wizard.transactions import outside_transaction
+
+# Flask-Mail sends text as it is, and a mail server refuses a line of more than 998 characters (RFC 5321, 4.5.3.1.6).
+charset.add_charset("utf-8", charset.SHORTEST, charset.QP, "utf-8")
 
 
 class MailOff(outbox.NotNow):
