@@ -18,7 +18,7 @@ from wizard.extensions import db
 from wizard.flows import journeys, new_account, proofs, show
 from wizard.flows import show_creating as shown
 from wizard.flows.engine import Flow, Step, never
-from wizard.flows.forms import CreateAccountForm, CreateForm, UsernameForm
+from wizard.flows.forms import CreateAccountForm, CreateForm, OwnUsernameForm
 from wizard.flows.models import Journey
 from wizard.flows.new_account import address_proven, name_held
 from wizard.flows.pages import Action, Page
@@ -47,14 +47,16 @@ def send_owner_code(journey: Journey, form: CreateForm) -> None:
     """*Send code* to somebody who has a console account. Whether they have is told by mail only."""
     _keep(journey, form)
     known = new_account.known(journey)
-    proofs.send(
+    sent = proofs.send(
         journey,
+        "create",
         shown.PURPOSE,
         journey.answers["email"],
         "email",
         about=shown.about_owner_code(journey),
         decoy_message=None if known.at_site else "wrong_site",
     )
+    _note_sent(journey, "create", sent)
 
 
 def create(journey: Journey, form: CreateForm) -> None:
@@ -65,7 +67,6 @@ def create(journey: Journey, form: CreateForm) -> None:
         return
     owner = directory.console_account_of(journey.answers["site"], address)
     if owner is None:
-        journey.verified_email = address
         site = sites.get(journey.answers["site"]).label
         raise Refused(
             _(
@@ -80,7 +81,13 @@ def create(journey: Journey, form: CreateForm) -> None:
 def send_account_code(journey: Journey, form: CreateAccountForm) -> None:
     """*Send code* to somebody who registers. Whether the address is known is told by mail only."""
     _keep(journey, form)
-    new_account.send_code(journey, new_account.known(journey))
+    sent = new_account.send_code(journey, "create-account", new_account.known(journey))
+    _note_sent(journey, "create-account", sent)
+
+
+def _note_sent(journey: Journey, step: str, sent: dict[str, str]) -> None:
+    if sent:
+        journeys.note(journey, step, "sent", **sent)
 
 
 def register_and_create(journey: Journey, form: CreateAccountForm) -> None:
@@ -90,7 +97,6 @@ def register_and_create(journey: Journey, form: CreateAccountForm) -> None:
     address, token = _prove(journey, new_account.PURPOSE, form)
     if address is None:
         return
-    journey.verified_email = address
     if was_proven:
         new_account.count_try(journey)
         if new_account.known(journey).at_site:
@@ -105,8 +111,9 @@ def register_and_create(journey: Journey, form: CreateAccountForm) -> None:
         _register(journey, token)
 
 
-def choose_username(journey: Journey, form: UsernameForm) -> None:
+def choose_username(journey: Journey, form: OwnUsernameForm) -> None:
     """Another name, because the first was taken; then all is there."""
+    _on_site_shown(journey, form)
     new_account.choose_username(journey, form)
     _register(journey, secrets.token_hex(8))
 
@@ -124,9 +131,11 @@ def _keep(journey: Journey, form: CreateForm, registers: bool = False) -> None:
 def _prove(journey: Journey, purpose: str, form: CreateForm) -> tuple[str | None, str]:
     """The address that the code proves, or that is proven already, and a name for what is made with it.
 
-    No address for the second click of one that has made its workspace.
+    A proof stays whatever is refused after it, until a workspace is made. No address for the second click of one
+    that has made its workspace.
     """
     if address_proven(journey):
+        _on_site_shown(journey, form)
         return journey.verified_email, secrets.token_hex(8)
     typed = (form.code.data if form.code else None) or ""
     challenge = codes.live(purpose, journey.reference)
@@ -140,8 +149,22 @@ def _prove(journey: Journey, purpose: str, form: CreateForm) -> tuple[str | None
     elif challenge.about["site_id"] != journey.answers["site"]:
         # Its mail names the site, and a page in another tab may still show that one.
         raise Refused(_("Send a new code first"), "email")
-    spent = proofs.enter(journey, challenge, "create", typed, address_proven)
-    return (spent.address, spent.id) if spent else (None, "")
+    _on_site_shown(journey, form)
+    step = "create-account" if purpose == new_account.PURPOSE else "create"
+    spent = proofs.enter(journey, challenge, step, typed, address_proven)
+    if spent is None:
+        return None, ""
+    journey.verified_email = spent.address
+    journeys.note(journey, step, "proven")
+    return spent.address, spent.id
+
+
+def _on_site_shown(journey: Journey, form: CreateForm | OwnUsernameForm) -> None:
+    """Nothing is made on a site that another tab has chosen since the page was shown."""
+    if form.site_seen not in (None, journey.answers["site"]):
+        raise Refused(
+            _("You chose another site meanwhile. Check the site at the top of this page, then send it again")
+        )
 
 
 def _origin(journey: Journey, token: str) -> str:
@@ -241,7 +264,7 @@ WITHOUT_ACCOUNT: Flow[Journey] = Flow(
             page=Page(
                 "flows/username.html",
                 _l("Choose another username"),
-                show.username_form,
+                shown.username_form,
                 choose_username,
                 show.username,
             ),

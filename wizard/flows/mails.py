@@ -1,4 +1,4 @@
-"""The mails about a journey: a reminder, and that a purchase was bound. Each a payload of the outbox's handler ``mail``."""
+"""The mails about a journey: a reminder, and that a purchase was bound. Each a payload of the outbox's ``mail``."""
 
 from datetime import datetime
 from typing import Any

@@ -48,13 +48,14 @@ def known(journey: Journey) -> addresses.Known:
     return addresses.known(journey.answers["site"], journey.answers["email"])
 
 
-def send_code(journey: Journey, known: addresses.Known) -> None:
+def send_code(journey: Journey, step: str, known: addresses.Known) -> dict[str, str]:
     """The same for a known and an unknown address, but for the words of the mail.
 
     Known at the chosen site: the mail says so and carries no code.
     """
-    proofs.send(
+    return proofs.send(
         journey,
+        step,
         PURPOSE,
         journey.answers["email"],
         "email",
@@ -97,6 +98,7 @@ def hold_name(journey: Journey) -> bool:
         journeys.note(journey, "username", "taken")
         return False
     journey.reserved_username = wanted_name(journey)
+    journeys.note(journey, "username", "held")
     return True
 
 

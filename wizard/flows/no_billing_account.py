@@ -87,11 +87,12 @@ def give_basics(journey: Journey, form: BasicForm) -> None:
         journey, **{name: form[name].data or "" for name in ("site", "username", "email", "phone")}
     )
     journey.locale = language_of(str(get_locale()))
-    journeys.note(journey, "basic", "submitted", site=form.site.data)
     known = new_account.known(journey)
+    sent = {} if address_proven(journey) else new_account.send_code(journey, "basic", known)
+    journeys.note(journey, "basic", "submitted", site=form.site.data, **sent)
     if not address_proven(journey):
-        new_account.send_code(journey, known)
-    elif known.at_site:
+        return
+    if known.at_site:
         # The address is proven, so its owner may be told.
         raise Refused(
             _("This address has an account on this site already. Sign in, or choose another site"), "email"
@@ -107,7 +108,7 @@ def send_again(journey: Journey, _form: Form) -> None:
         journey,
         new_account.PURPOSE,
         "code",
-        lambda: new_account.send_code(journey, new_account.known(journey)),
+        lambda: new_account.send_code(journey, "code", new_account.known(journey)),
     )
 
 

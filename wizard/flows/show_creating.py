@@ -6,7 +6,7 @@ from flask import request, url_for
 from flask_babel import gettext as _
 
 from wizard.flows import new_account, show
-from wizard.flows.forms import CreateAccountForm, CreateForm
+from wizard.flows.forms import CreateAccountForm, CreateForm, OwnUsernameForm
 from wizard.flows.models import Journey
 from wizard.flows.new_account import address_proven
 from wizard.flows.show_binding import method_of, payment, site_of
@@ -31,9 +31,16 @@ def create_account_form(journey: Journey) -> CreateAccountForm:
     return form
 
 
+def username_form(journey: Journey) -> OwnUsernameForm:
+    form = OwnUsernameForm()
+    form.show_site(journey.answers.get("site", ""))
+    return form
+
+
 def _fill(form: F, journey: Journey) -> F:
-    if site_of(journey):
+    if chosen := site_of(journey):
         del form.site
+        form.show_site(chosen.id)
     else:
         form.site.choices = choices.offered(method_of(journey))
     form.for_code = (request.view_args or {}).get("name") == "code"
