@@ -13,6 +13,7 @@ from flask_babel import lazy_gettext as _l
 from wizard.accounts import addresses, directory
 from wizard.accounts.models import ConsoleAccount
 from wizard.billing import workspaces
+from wizard.billing.models import Workspace
 from wizard.billing.subscriptions import SubscriptionTaken
 from wizard.extensions import db
 from wizard.flows import journeys, new_account, proofs, show
@@ -62,9 +63,11 @@ def send_owner_code(journey: Journey, form: CreateForm) -> None:
 def create(journey: Journey, form: CreateForm) -> None:
     """Spend the code; the workspace is the proven address's."""
     _keep(journey, form)
+    was_proven = address_proven(journey)
     address, token = _prove(journey, shown.PURPOSE, form)
     if address is None:
         return
+    _note_proven(journey, "create", was_proven)
     owner = directory.console_account_of(journey.answers["site"], address)
     if owner is None:
         site = sites.get(journey.answers["site"]).label
@@ -75,7 +78,7 @@ def create(journey: Journey, form: CreateForm) -> None:
             ),
             "email",
         )
-    _order(journey, owner, token)
+    _note_ordered(journey, _order(journey, owner, token))
 
 
 def send_account_code(journey: Journey, form: CreateAccountForm) -> None:
@@ -107,15 +110,28 @@ def register_and_create(journey: Journey, form: CreateAccountForm) -> None:
                 ),
                 "email",
             )
-    if new_account.hold_name(journey):
-        _register(journey, token)
+    try:
+        made = _register(journey, token) if new_account.hold_name(journey) else None
+    except Refused:
+        _note_proven(journey, "create-account", was_proven)
+        raise
+    if made is None:
+        _note_proven(journey, "create-account", was_proven)
+        return
+    # One event for all that this click has done: each is a statement.
+    _note_ordered(journey, made, **({} if was_proven else {"proven_by": "code"}))
+
+
+def _note_proven(journey: Journey, step: str, was_proven: bool) -> None:
+    if not was_proven:
+        journeys.note(journey, step, "proven")
 
 
 def choose_username(journey: Journey, form: OwnUsernameForm) -> None:
     """Another name, because the first was taken; then all is there."""
     _on_site_shown(journey, form)
     new_account.choose_username(journey, form)
-    _register(journey, secrets.token_hex(8))
+    _note_ordered(journey, _register(journey, secrets.token_hex(8)))
 
 
 def _keep(journey: Journey, form: CreateForm, registers: bool = False) -> None:
@@ -150,12 +166,11 @@ def _prove(journey: Journey, purpose: str, form: CreateForm) -> tuple[str | None
         # Its mail names the site, and a page in another tab may still show that one.
         raise Refused(_("Send a new code first"), "email")
     _on_site_shown(journey, form)
-    step = "create-account" if purpose == new_account.PURPOSE else "create"
+    step = "create" if purpose == shown.PURPOSE else "create-account"
     spent = proofs.enter(journey, challenge, step, typed, address_proven)
     if spent is None:
         return None, ""
     journey.verified_email = spent.address
-    journeys.note(journey, step, "proven")
     return spent.address, spent.id
 
 
@@ -171,25 +186,26 @@ def _origin(journey: Journey, token: str) -> str:
     return f"{journey.reference}:{token}"
 
 
-def _register(journey: Journey, token: str) -> None:
+def _register(journey: Journey, token: str) -> Workspace | None:
+    """The workspace, with its account. None where this journey's other request has made it."""
     payer = journey.billing_account
     assert payer is not None
     try:
         with db.session.begin_nested():  # No account without its workspace.
             owner = new_account.make(journey, _origin(journey, token), payer.company_name)
-            _order(journey, owner, token)
+            return _order(journey, owner, token)
     except new_account.MadeMeanwhile:
-        return
+        return None
 
 
-def _order(journey: Journey, owner: ConsoleAccount, token: str) -> None:
+def _order(journey: Journey, owner: ConsoleAccount, token: str) -> Workspace:
     assert journey.billing_account is not None
     assert journey.subscription is not None
     answers = journey.answers
     wanted = workspaces.Order(owner.site_id, answers["workspace_name"], answers["language"])
     cloud = cloud_words(journey).cloud
     try:
-        workspace = workspaces.order(
+        return workspaces.order(
             wanted,
             owner,
             journey.billing_account,
@@ -205,8 +221,13 @@ def _order(journey: Journey, owner: ConsoleAccount, token: str) -> None:
         raise Refused(
             _("This subscription has ended. Subscribe once more where you bought it, and set that one up")
         ) from None
+
+
+def _note_ordered(journey: Journey, workspace: Workspace | None, **detail: str) -> None:
+    if workspace is None:
+        return
     what = "registered and ordered" if journey.answers.get("registers") else "ordered"
-    journeys.note(journey, "create", what, workspace=workspace.public_id)
+    journeys.note(journey, "create", what, workspace=workspace.public_id, **detail)
     _forget_draft(journey)
 
 

@@ -70,6 +70,7 @@ def choose_username(journey: Journey, form: UsernameForm) -> None:
     journeys.answer(journey, username=form.username.data)
     if not hold_name(journey):
         raise Refused(_("“%(name)s” is taken. Choose another username", name=form.username.data), "username")
+    journeys.note(journey, "username", "held")
 
 
 def count_try(journey: Journey) -> None:
@@ -98,7 +99,6 @@ def hold_name(journey: Journey) -> bool:
         journeys.note(journey, "username", "taken")
         return False
     journey.reserved_username = wanted_name(journey)
-    journeys.note(journey, "username", "held")
     return True
 
 

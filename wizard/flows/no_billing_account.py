@@ -99,7 +99,7 @@ def give_basics(journey: Journey, form: BasicForm) -> None:
         )
     elif not name_held(journey):
         new_account.count_try(journey)
-        new_account.hold_name(journey)
+        _hold_name(journey)
 
 
 def send_again(journey: Journey, _form: Form) -> None:
@@ -125,7 +125,7 @@ def enter_code(journey: Journey, form: CodeForm) -> None:
     journeys.prove(journey, challenge.address)
     journeys.note(journey, "code", "proven")
     if not is_offered(journey) or is_answered(journey):
-        new_account.hold_name(journey)
+        _hold_name(journey)
 
 
 def answer_offer(journey: Journey, form: OfferForm) -> None:
@@ -137,7 +137,12 @@ def answer_offer(journey: Journey, form: OfferForm) -> None:
         leads.bind_account(journey, journey.billing_account_id)
         leads.switch(journey)
     else:
-        new_account.hold_name(journey)
+        _hold_name(journey)
+
+
+def _hold_name(journey: Journey) -> None:
+    if new_account.hold_name(journey):
+        journeys.note(journey, "username", "held")
 
 
 def register(journey: Journey, form: CompanyForm) -> None:
