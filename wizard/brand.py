@@ -63,7 +63,7 @@ class SiteConfig:
     @property
     def label(self) -> Text:
         """How a sentence names the site: "us1 Oregon"."""
-        return Text(f"{self.id} {self.name.en}", f"{self.id} {self.name.zh}")
+        return Text(f"{self.id} {self.name.en}".strip(), f"{self.id} {self.name.zh}".strip())
 
 
 @dataclass(frozen=True)

@@ -164,12 +164,66 @@ def test_every_effect_has_its_event_and_its_line_of_history(
             ("account", "submitted"),
             ("account", "bound"),
             ("bind", "bound"),
+            ("create", "sent"),
+            ("create", "proven"),
             ("create", "ordered"),
             ("workspaces", "confirmed"),
         ]
         journey = db.session.scalars(sa.select(Journey)).one()
         by = [s.by for s in db.session.scalars(sa.select(Settlement).order_by(Settlement.at))]
         assert by == ["test", f"journey {journey.reference}", f"journey {journey.reference}"]
+
+
+def test_support_sees_each_code_and_each_name_by_its_event_and_no_whole_address(
+    app: Flask, binding: Binding, owner: Owner, harbour: str
+) -> None:
+    binding.to_workspaces()
+    binding.open_create(registers=True, site="us1")
+    person = Person()
+    binding.register_and_create(person)
+    with app.app_context():
+        events = db.session.scalars(sa.select(JourneyEvent).order_by(JourneyEvent.id)).all()
+        told = {(e.step, e.what): e.detail for e in events}
+        named = [(e.step, e.what) for e in events if e.step == "create-account"]
+    assert named == [("create-account", "sent")]
+    domain = person.email.partition("@")[2]
+    assert told["create-account", "sent"] == {"code_to": f"{person.email[0]}…@{domain}"}
+    assert told["account", "submitted"]["code_to"].startswith(f"{owner.person.email[0]}…@")
+    assert told["create", "registered and ordered"]["proven_by"] == "code"
+    assert person.email not in str(told)
+    assert owner.person.email not in str(told)
+
+
+def test_a_username_nobody_has_is_told_to_support_as_nobodys(app: Flask, binding: Binding) -> None:
+    binding.land().say_have().name_account("nobody.here")
+    with app.app_context():
+        told = db.session.scalars(sa.select(JourneyEvent.detail)).all()
+    assert told == [{"which": "other", "code_to": "nobody"}]
+
+
+def test_what_is_on_a_site_that_is_no_longer_configured_is_named_and_cannot_be_bound(
+    app: Flask, binding: Binding, owner: Owner, harbour: str
+) -> None:
+    binding.to_workspaces()
+    link = binding.bind_url("Harbour")
+    change(app, "Harbour", site_id="gone9")
+    binding.page = binding.client.get(binding.page.path)
+    assert "gone9, settled by Billing Center account" in binding.row("Harbour")
+    assert "AWS cannot pay for workspaces on gone9" in binding.row("Harbour")
+    page = binding.client.get(link)
+    assert (page.status, "AWS cannot pay for workspaces on gone9" in page.text) == (200, True)
+    assert "Confirm" not in page.buttons
+    change(app, "Harbour", subscription_id=bought_id(app), settlement_method=AWS)
+    for path in (binding.page.path, f"/journeys/{binding.reference}/successful"):
+        assert "gone9" in binding.client.get(path, follow=True).text
+    binding.page = binding.client.get(binding.page.path)
+    done = binding.confirm()
+    assert (done.status, done.path.endswith("/successful"), "Harbour" in done.text) == (200, True, True)
+
+
+def bought_id(app: Flask) -> int:
+    with app.app_context():
+        return db.session.scalars(sa.select(Subscription.id)).one()
 
 
 # Whose account it is ----------------------------------------------------------------------------------------

@@ -14,10 +14,11 @@ from flask import Flask
 from tests.support import rows
 from tests.support.binding import Binding
 from tests.support.factories import Person, rows_of
+from tests.support.page import Page
 from tests.support.walk import Walk
 from wizard import clock
 from wizard.accounts.models import ConsoleAccount
-from wizard.billing.models import ENDED, Subscription, Workspace
+from wizard.billing.models import ACTIVE, ENDED, Subscription, Workspace
 from wizard.extensions import db
 from wizard.flows import journeys
 from wizard.flows.models import Journey
@@ -207,6 +208,58 @@ def test_a_code_for_one_site_makes_nothing_on_another(app: Flask, bind: Binding)
     made = bind.client.submit(bind.page, DEED, {"code": bind.code_of(person), "agree": "y"})
     assert made.h1 == "Bind workspace"
     assert sites_of_workspaces(app) == ["eu1"]
+
+
+def test_a_proven_address_makes_nothing_on_a_site_another_tab_has_chosen(
+    app: Flask, bind: Binding, another: Callable[..., Walk]
+) -> None:
+    """… neither on the page of the workspace nor on the one that asks for another username."""
+    taken = another().to_end().person  # type: ignore[attr-defined]
+    bind.to_workspaces()
+    bind.open_create(registers=True, site="us1")
+    person = Person()
+    bind.register_and_create(person, username=taken.username)
+    names = bind.page
+    form = bind.client.click(names, "Back")
+    bind.client.submit(form, "Use this site", site="eu1")
+    refused = bind.client.submit(form, DEED, {"agree": "y", "username": person.username})
+    assert (refused.status, "You chose another site meanwhile" in refused.text) == (422, True)
+    for button, answers in (("Next", {"username": person.username}), (picks(names)[0], {})):
+        refused = bind.client.submit(names, button, answers)
+        assert (refused.status, "You chose another site meanwhile" in refused.text) == (422, True)
+    before = len(sites_of_workspaces(app))
+    # What came back was made for the site that is chosen now.
+    made = bind.client.submit(refused, "Next", {"username": person.username})
+    assert (made.status, made.h1) == (200, "Bind workspace")
+    assert sites_of_workspaces(app)[before:] == ["eu1"]
+
+
+def test_what_a_code_has_proven_stays_proven_where_the_workspace_is_refused(
+    app: Flask, bind: Binding, another: Callable[..., Walk]
+) -> None:
+    owner = another().to_end().person  # type: ignore[attr-defined]
+    bind.to_workspaces()
+    bind.open_create(site="us1")
+    bind.send_code(workspace_name="Beacon", language="en", email=owner.email)
+    code = bind.code_of(owner)
+    with app.app_context():
+        bought = sa.select(Journey.subscription_id).where(Journey.reference == bind.reference)
+        ended = sa.update(Subscription).where(Subscription.id == bought.scalar_subquery())
+        db.session.execute(ended.values(state=ENDED, ended_at=clock.now()))
+        db.session.commit()
+    refused = bind.client.submit(bind.page, "Create", {"code": code, "agree": "y"})
+    assert (refused.status, "This subscription has ended" in refused.text) == (422, True)
+    assert "Proven. If you change it" in refused.text
+    with app.app_context():
+        db.session.execute(ended.values(state=ACTIVE, ended_at=None))
+        db.session.commit()
+    made = bind.client.submit(refused, "Create", {"agree": "y"})
+    assert (made.status, made.h1) == (200, "Bind workspace")
+
+
+def picks(page: Page) -> list[str]:
+    """The usernames that are offered."""
+    return [button.get_text() for button in page.soup.select(".picks button")]
 
 
 def test_an_address_that_is_proven_asks_for_no_code(bind: Binding, another: Callable[..., Walk]) -> None:

@@ -37,6 +37,12 @@ class Known:
     billing_account_id: int | None
 
 
+def masked(address: str) -> str:
+    """An address for people who must not learn it: "a…@example.com"."""
+    local, _at, domain = address.rpartition("@")
+    return f"{local[:1]}…@{domain}"
+
+
 def known(site_id: str, address: str) -> Known:
     """Look an address up on one site and in the Billing Center, in one statement."""
     key = key_of(address)

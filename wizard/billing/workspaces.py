@@ -58,7 +58,7 @@ def order(
     :class:`wizard.billing.subscriptions.SubscriptionTaken`; then nothing was written.
     """
     method = subscription.provider if subscription else BILLING_CENTER
-    if not directory.allows(directory.find(wanted.site_id), method):
+    if not directory.allows(directory.get(wanted.site_id), method):
         raise MethodNotAllowed
     workspace = Workspace(
         public_id=f"wksp_{secrets.token_hex(8)}",

@@ -71,4 +71,8 @@ def bind_more(subscription: Subscription, billing_account: BillingAccount) -> Jo
     # First, and for what it decides: of two clicks at once the second waits here and finds the journey of the first.
     subscriptions.claim(subscription.id, billing_account.id)
     going_on = journeys.unfinished_of_payer(billing_account.id, subscription.id)
-    return going_on or journeys.begin(journeys.of_signed_in(BINDING, subscription, billing_account))
+    if going_on is not None:
+        return going_on
+    begun = journeys.begin(journeys.of_signed_in(BINDING, subscription, billing_account))
+    journeys.note(begun, "workspaces", "begun")
+    return begun

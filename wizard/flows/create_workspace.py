@@ -14,12 +14,13 @@ from flask_babel import lazy_gettext as _l
 from wizard.accounts import addresses, directory
 from wizard.accounts.models import ConsoleAccount
 from wizard.billing import workspaces
+from wizard.billing.models import Workspace
 from wizard.billing.subscriptions import SubscriptionTaken
 from wizard.extensions import db
 from wizard.flows import journeys, new_account, proofs, show
 from wizard.flows import show_creating as shown
 from wizard.flows.engine import Flow, Step, never
-from wizard.flows.forms import CreateAccountForm, CreateForm, UsernameForm
+from wizard.flows.forms import CreateAccountForm, CreateForm, OwnUsernameForm
 from wizard.flows.models import Journey
 from wizard.flows.new_account import address_proven, name_held
 from wizard.flows.pages import Action, Page
@@ -48,25 +49,28 @@ def send_owner_code(journey: Journey, form: CreateForm) -> None:
     """*Send code* to somebody who has a console account. Whether they have is told by mail only."""
     _keep(journey, form)
     known = new_account.known(journey)
-    proofs.send(
+    sent = proofs.send(
         journey,
+        "create",
         shown.PURPOSE,
         journey.answers["email"],
         "email",
         about=shown.about_owner_code(journey),
         decoy_message=None if known.at_site else "wrong_site",
     )
+    _note_sent(journey, "create", sent)
 
 
 def create(journey: Journey, form: CreateForm) -> None:
     """Spend the code; the workspace is the proven address's."""
     _keep(journey, form)
+    was_proven = address_proven(journey)
     address, token = _prove(journey, shown.PURPOSE, form)
     if address is None:
         return
+    _note_proven(journey, "create", was_proven)
     owner = directory.console_account_of(journey.answers["site"], address)
     if owner is None:
-        journey.verified_email = address
         site = sites.get(journey.answers["site"]).label
         raise Refused(
             _(
@@ -75,13 +79,19 @@ def create(journey: Journey, form: CreateForm) -> None:
             ),
             "email",
         )
-    _order(journey, owner, token)
+    _note_ordered(journey, _order(journey, owner, token))
 
 
 def send_account_code(journey: Journey, form: CreateAccountForm) -> None:
     """*Send code* to somebody who registers. Whether the address is known is told by mail only."""
     _keep(journey, form)
-    new_account.send_code(journey, new_account.known(journey))
+    sent = new_account.send_code(journey, "create-account", new_account.known(journey))
+    _note_sent(journey, "create-account", sent)
+
+
+def _note_sent(journey: Journey, step: str, sent: dict[str, str]) -> None:
+    if sent:
+        journeys.note(journey, step, "sent", **sent)
 
 
 def register_and_create(journey: Journey, form: CreateAccountForm) -> None:
@@ -91,7 +101,6 @@ def register_and_create(journey: Journey, form: CreateAccountForm) -> None:
     address, token = _prove(journey, new_account.PURPOSE, form)
     if address is None:
         return
-    journey.verified_email = address
     if was_proven:
         new_account.count_try(journey)
         if new_account.known(journey).at_site:
@@ -102,14 +111,28 @@ def register_and_create(journey: Journey, form: CreateAccountForm) -> None:
                 ),
                 "email",
             )
-    if new_account.hold_name(journey):
-        _register(journey, token)
+    try:
+        made = _register(journey, token) if new_account.hold_name(journey) else None
+    except Refused:
+        _note_proven(journey, "create-account", was_proven)
+        raise
+    if made is None:
+        _note_proven(journey, "create-account", was_proven)
+        return
+    # One event for all that this click has done: each is a statement.
+    _note_ordered(journey, made, **({} if was_proven else {"proven_by": "code"}))
 
 
-def choose_username(journey: Journey, form: UsernameForm) -> None:
+def _note_proven(journey: Journey, step: str, was_proven: bool) -> None:
+    if not was_proven:
+        journeys.note(journey, step, "proven")
+
+
+def choose_username(journey: Journey, form: OwnUsernameForm) -> None:
     """Another name, because the first was taken; then all is there."""
+    _on_site_shown(journey, form)
     new_account.choose_username(journey, form)
-    _register(journey, secrets.token_hex(8))
+    _note_ordered(journey, _register(journey, secrets.token_hex(8)))
 
 
 def choose_site(journey: Journey, form: CreateForm) -> None:
@@ -134,7 +157,8 @@ def _keep(journey: Journey, form: CreateForm, registers: bool = False) -> None:
 def _prove(journey: Journey, purpose: str, form: CreateForm) -> tuple[str | None, str]:
     """The address that the code proves, or that is proven already, and a name for what is made with it.
 
-    No address for the second click of one that has made its workspace.
+    A proof stays whatever is refused after it, until a workspace is made. No address for the second click of one
+    that has made its workspace.
     """
     if address_proven(journey):
         return journey.verified_email, secrets.token_hex(8)
@@ -150,33 +174,46 @@ def _prove(journey: Journey, purpose: str, form: CreateForm) -> tuple[str | None
     elif challenge.about["site_id"] != journey.answers["site"]:
         # Its mail names the site, and a page in another tab may still show that one.
         raise Refused(_("Send a new code first"), "email")
-    spent = proofs.enter(journey, challenge, "create", typed, address_proven)
-    return (spent.address, spent.id) if spent else (None, "")
+    step = "create" if purpose == shown.PURPOSE else "create-account"
+    spent = proofs.enter(journey, challenge, step, typed, address_proven)
+    if spent is None:
+        return None, ""
+    journey.verified_email = spent.address
+    return spent.address, spent.id
+
+
+def _on_site_shown(journey: Journey, form: OwnUsernameForm) -> None:
+    """Nothing is made on a site that another tab has chosen since the page was shown."""
+    if form.site_seen not in (None, journey.answers["site"]):
+        raise Refused(
+            _("You chose another site meanwhile. Check the site at the top of this page, then send it again")
+        )
 
 
 def _origin(journey: Journey, token: str) -> str:
     return f"{journey.reference}:{token}"
 
 
-def _register(journey: Journey, token: str) -> None:
+def _register(journey: Journey, token: str) -> Workspace | None:
+    """The workspace, with its account. None where this journey's other request has made it."""
     payer = journey.billing_account
     assert payer is not None
     try:
         with db.session.begin_nested():  # No account without its workspace.
             owner = new_account.make(journey, _origin(journey, token), payer.company_name)
-            _order(journey, owner, token)
+            return _order(journey, owner, token)
     except new_account.MadeMeanwhile:
-        return
+        return None
 
 
-def _order(journey: Journey, owner: ConsoleAccount, token: str) -> None:
+def _order(journey: Journey, owner: ConsoleAccount, token: str) -> Workspace:
     assert journey.billing_account is not None
     assert journey.subscription is not None
     answers = journey.answers
     wanted = workspaces.Order(owner.site_id, answers["workspace_name"], answers["language"])
     cloud = cloud_words(journey).cloud
     try:
-        workspace = workspaces.order(
+        return workspaces.order(
             wanted,
             owner,
             journey.billing_account,
@@ -192,8 +229,13 @@ def _order(journey: Journey, owner: ConsoleAccount, token: str) -> None:
         raise Refused(
             _("This subscription has ended. Subscribe once more where you bought it, and set that one up")
         ) from None
+
+
+def _note_ordered(journey: Journey, workspace: Workspace | None, **detail: str) -> None:
+    if workspace is None:
+        return
     what = "registered and ordered" if journey.answers.get("registers") else "ordered"
-    journeys.note(journey, "create", what, workspace=workspace.public_id)
+    journeys.note(journey, "create", what, workspace=workspace.public_id, **detail)
     forget_draft(journey)
 
 
@@ -257,7 +299,7 @@ WITHOUT_ACCOUNT: Flow[Journey] = Flow(
             page=Page(
                 "flows/username.html",
                 _l("Choose another username"),
-                show.username_form,
+                shown.username_form,
                 choose_username,
                 show.username,
             ),

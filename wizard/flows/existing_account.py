@@ -46,12 +46,12 @@ def give_account(journey: Journey, form: AccountForm) -> None:
     journeys.answer(journey, which=form.which.data, billing_username=form.username.data or "")
     journey.locale = language_of(str(get_locale()))
     if form.which.data != HERE:
-        journeys.note(journey, "account", "submitted", which=form.which.data)
         try:
-            _send_code(journey)
+            sent = _send_code(journey, "account")
         except Refused:
             journey.answers = before  # The code that works is the one mailed before, for whom was named then.
             raise
+        journeys.note(journey, "account", "submitted", which=form.which.data, **sent)
         return
     account = show.offered_accounts(journey).get(HERE)
     if account is None:
@@ -70,11 +70,12 @@ def _asked_for(journey: Journey) -> tuple[BillingAccount | None, str]:
     return directory.billing_account_called(name), f"called {name.casefold()}"
 
 
-def _send_code(journey: Journey) -> None:
+def _send_code(journey: Journey, step: str) -> dict[str, str]:
     """The same for a name that is known and one that is not, but for the mail: to nobody none goes out."""
     account, asked_as = _asked_for(journey)
-    proofs.send(
+    return proofs.send(
         journey,
+        step,
         show.BIND,
         account.email if account else codes.NOBODY,
         "username",
@@ -85,7 +86,7 @@ def _send_code(journey: Journey) -> None:
 
 def send_again(journey: Journey, _form: Form) -> None:
     """The button under the code."""
-    proofs.send_again(journey, show.BIND, "code", lambda: _send_code(journey))
+    proofs.send_again(journey, show.BIND, "code", lambda: _send_code(journey, "code"))
 
 
 def enter_code(journey: Journey, form: CodeForm) -> None:

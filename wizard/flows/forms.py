@@ -9,6 +9,7 @@ from flask_babel import gettext as _
 from flask_babel import lazy_gettext as _l
 from wtforms import (
     Field,
+    HiddenField,
     PasswordField,
     RadioField,
     SelectField,
@@ -207,6 +208,20 @@ class AccountForm(Form):
 
 class SiteForm(SiteMixin, Form):
     """Where workspaces made from here will live."""
+
+
+class OwnUsernameForm(UsernameForm):
+    """Another name for the console account of a workspace that is being created.
+
+    Remembers for which site the page was made; ``site_seen`` is that one in a form that was sent.
+    """
+
+    shown_site = HiddenField()
+    site_seen: str | None = None
+
+    def show_site(self, site_id: str) -> None:
+        self.site_seen = self.shown_site.data
+        self.shown_site.data = site_id
 
 
 class CreateForm(SiteMixin, WorkspaceMixin, EmailMixin, CodeMixin, Form):

@@ -48,13 +48,14 @@ def known(journey: Journey) -> addresses.Known:
     return addresses.known(journey.answers["site"], journey.answers["email"])
 
 
-def send_code(journey: Journey, known: addresses.Known) -> None:
+def send_code(journey: Journey, step: str, known: addresses.Known) -> dict[str, str]:
     """The same for a known and an unknown address, but for the words of the mail.
 
     Known at the chosen site: the mail says so and carries no code.
     """
-    proofs.send(
+    return proofs.send(
         journey,
+        step,
         PURPOSE,
         journey.answers["email"],
         "email",
@@ -69,6 +70,7 @@ def choose_username(journey: Journey, form: UsernameForm) -> None:
     journeys.answer(journey, username=form.username.data)
     if not hold_name(journey):
         raise Refused(_("“%(name)s” is taken. Choose another username", name=form.username.data), "username")
+    journeys.note(journey, "username", "held")
 
 
 def count_try(journey: Journey) -> None:

@@ -86,18 +86,19 @@ def give_basics(journey: Journey, form: BasicForm) -> None:
         journey, **{name: form[name].data or "" for name in ("site", "username", "email", "phone")}
     )
     journey.locale = language_of(str(get_locale()))
-    journeys.note(journey, "basic", "submitted", site=form.site.data)
     known = new_account.known(journey)
+    sent = {} if address_proven(journey) else new_account.send_code(journey, "basic", known)
+    journeys.note(journey, "basic", "submitted", site=form.site.data, **sent)
     if not address_proven(journey):
-        new_account.send_code(journey, known)
-    elif known.at_site:
+        return
+    if known.at_site:
         # The address is proven, so its owner may be told.
         raise Refused(
             _("This address has an account on this site already. Sign in, or choose another site"), "email"
         )
     elif not name_held(journey):
         new_account.count_try(journey)
-        new_account.hold_name(journey)
+        _hold_name(journey)
 
 
 def send_again(journey: Journey, _form: Form) -> None:
@@ -106,7 +107,7 @@ def send_again(journey: Journey, _form: Form) -> None:
         journey,
         new_account.PURPOSE,
         "code",
-        lambda: new_account.send_code(journey, new_account.known(journey)),
+        lambda: new_account.send_code(journey, "code", new_account.known(journey)),
     )
 
 
@@ -123,7 +124,7 @@ def enter_code(journey: Journey, form: CodeForm) -> None:
     journeys.prove(journey, challenge.address)
     journeys.note(journey, "code", "proven")
     if not is_offered(journey) or is_answered(journey):
-        new_account.hold_name(journey)
+        _hold_name(journey)
 
 
 def answer_offer(journey: Journey, form: OfferForm) -> None:
@@ -135,7 +136,12 @@ def answer_offer(journey: Journey, form: OfferForm) -> None:
         claiming.bind_account(journey, journey.offered_account_id)
         claiming.switch(journey)
     else:
-        new_account.hold_name(journey)
+        _hold_name(journey)
+
+
+def _hold_name(journey: Journey) -> None:
+    if new_account.hold_name(journey):
+        journeys.note(journey, "username", "held")
 
 
 def register(journey: Journey, form: CompanyForm) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 
 from flask_babel import gettext as _
 
+from wizard.accounts import addresses
 from wizard.extensions import db
 from wizard.flows import journeys
 from wizard.flows.models import Journey
@@ -16,23 +17,29 @@ from wizard.limits import LimitReached
 from wizard.verification import codes, wording
 
 
-def send(journey: Journey, purpose: str, address: str, field: str, **options: Any) -> None:
-    """Have a code on its way; ``options`` as for :func:`wizard.verification.codes.send`.
+def send(
+    journey: Journey, step: str, purpose: str, address: str, field: str, **options: Any
+) -> dict[str, str]:
+    """Have a code on its way, asked for at this step; ``options`` as for :func:`wizard.verification.codes.send`.
 
+    What the event about it says: to whom, masked; nothing where the last one was mailed less than a minute ago.
     Raises :class:`Refused` at the form field the address or the name was typed in.
     """
     try:
-        codes.send(purpose, address, bound_to=journey.reference, locale=journey.locale, **options)
+        sent = codes.send(purpose, address, bound_to=journey.reference, locale=journey.locale, **options)
     except LimitReached as limit:
+        journeys.note(journey, step, "refused", why=type(limit).__name__)
         raise Refused(_too_many(options.get("asked_as", ""), limit), field) from None
+    if not sent:
+        return {}
+    return {"code_to": "nobody" if address == codes.NOBODY else addresses.masked(address)}
 
 
-def send_again(journey: Journey, purpose: str, step: str, anew: Callable[[], None]) -> None:
+def send_again(journey: Journey, purpose: str, step: str, anew: Callable[[], dict[str, str]]) -> None:
     """The button under the code: a new mail, or a new challenge (``anew``) once five tries are used up."""
     challenge = codes.live(purpose, journey.reference)
     if challenge is None or codes.is_dead(challenge):
-        anew()
-        journeys.note(journey, step, "sent anew")
+        journeys.note(journey, step, "sent anew", **anew())
         return
     try:
         codes.resend(challenge)

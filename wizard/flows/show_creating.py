@@ -6,7 +6,7 @@ from flask import request, url_for
 from flask_babel import gettext as _
 
 from wizard.flows import new_account, show
-from wizard.flows.forms import CreateAccountForm, CreateForm
+from wizard.flows.forms import CreateAccountForm, CreateForm, OwnUsernameForm
 from wizard.flows.models import Journey
 from wizard.flows.new_account import address_proven
 from wizard.flows.show_binding import around, method_of, payment, site_of
@@ -28,6 +28,12 @@ def create_form(journey: Journey) -> CreateForm:
 def create_account_form(journey: Journey) -> CreateAccountForm:
     form = _fill(CreateAccountForm(data={**journey.answers}), journey)
     form.keeps_password = journey.password_hash is not None
+    return form
+
+
+def username_form(journey: Journey) -> OwnUsernameForm:
+    form = OwnUsernameForm()
+    form.show_site(journey.answers.get("site", ""))
     return form
 
 

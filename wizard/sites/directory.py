@@ -2,36 +2,28 @@
 
 from flask import current_app
 
-from wizard.brand import SiteConfig
+from wizard.brand import SiteConfig, Text
 
 
 def all_sites() -> tuple[SiteConfig, ...]:
     return tuple(current_app.extensions["brand"].sites)
 
 
-def find(site_id: str) -> SiteConfig | None:
-    """The site of this id, or None: workspaces outlive a site that is taken out of the configuration."""
-    found: SiteConfig | None = current_app.extensions["brand"].site(site_id)
-    return found
-
-
-def label(site_id: str) -> str:
-    """What a workspace's site is called, in the reader's language; its id where it is no longer configured."""
-    site = find(site_id)
-    return str(site.label) if site else site_id
-
-
 def get(site_id: str) -> SiteConfig:
-    """The site of this id. Raises ``KeyError`` for one that does not exist."""
-    site = find(site_id)
+    """The site of this id.
+
+    Workspaces and accounts outlive a site that is taken out of the configuration: pages go on naming theirs, by its
+    id alone, and nothing can be settled on it.
+    """
+    site: SiteConfig | None = current_app.extensions["brand"].site(site_id)
     if site is None:
-        raise KeyError(site_id)
+        nothing = Text("", "")
+        return SiteConfig(
+            site_id, name=nothing, cloud=nothing, group="", settlement=(), default_settlement=""
+        )
     return site
 
 
-def allows(site: SiteConfig | None, method: str) -> bool:
-    """Whether a workspace on this site may be settled this way ("aws", "alibaba", "billing_center").
-
-    None, a site that is not configured, allows nothing.
-    """
-    return site is not None and method in site.settlement
+def allows(site: SiteConfig, method: str) -> bool:
+    """Whether a workspace on this site may be settled this way ("aws", "alibaba", "billing_center")."""
+    return method in site.settlement

@@ -138,11 +138,11 @@ def send(
     about: dict[str, Any],
     decoy_message: str | None = None,
     asked_as: str = "",
-) -> None:
+) -> bool:
     """Have a code on its way to an address: the open challenge's, if it is for the same, else a new one's.
 
-    Nothing is mailed twice within a minute; ``about["site_id"]``, the address and what was asked for say what is
-    the same. Otherwise like :func:`begin`, and raises what it raises.
+    False where that one was mailed less than a minute ago. ``about["site_id"]``, the address and what was asked for
+    say what is the same. Otherwise like :func:`begin`, and raises what it raises.
     """
     challenge = live(purpose, bound_to)
     wanted = (address, asked_as, about.get("site_id"))
@@ -154,8 +154,10 @@ def send(
         if not wait_of(challenge):
             with suppress(TooSoon):  # A parallel request has just sent it.
                 resend(challenge)
-        return
+                return True
+        return False
     begin(purpose, address, bound_to, locale, about, decoy_message, asked_as, instead_of=challenge)
+    return True
 
 
 def resend(challenge: Challenge) -> None:
