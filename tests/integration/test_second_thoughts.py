@@ -221,9 +221,9 @@ def test_a_proven_address_makes_nothing_on_a_site_another_tab_has_chosen(
     bind.register_and_create(person, username=taken.username)
     names = bind.page
     form = bind.client.click(names, "Back")
-    bind.client.submit(form, "Use this site", site="eu1")
+    bind.client.submit(form, "Use this site", new_site="eu1")
     refused = bind.client.submit(form, DEED, {"agree": "y", "username": person.username})
-    assert (refused.status, "You chose another site meanwhile" in refused.text) == (422, True)
+    assert (refused.status, "This workspace goes to eu1 Frankfurt" in refused.text) == (422, True)
     for button, answers in (("Next", {"username": person.username}), (picks(names)[0], {})):
         refused = bind.client.submit(names, button, answers)
         assert (refused.status, "You chose another site meanwhile" in refused.text) == (422, True)
