@@ -26,7 +26,7 @@ from wizard import clock
 from wizard.accounts.models import Session
 from wizard.billing.models import BEING_MADE, DISSOLVED, ENDED, Subscription
 from wizard.extensions import db
-from wizard.flows.models import Journey
+from wizard.flows.models import Journey, JourneyEvent
 
 PAGE = "/billing/cloud-accounts"
 
@@ -160,6 +160,8 @@ def test_binding_another_workspace_begins_a_journey_that_knows_who_and_what(
         assert journey.expires_at > clock.now() + timedelta(days=29)
         opened = db.session.scalars(sa.select(Session).where(Session.kind == "journey")).one()
         assert opened.subject == journey.id
+        told = db.session.scalars(sa.select(JourneyEvent)).one()
+        assert (told.journey_id, told.step, told.what) == (journey.id, "workspaces", "begun")
     # The same one is gone on with, from another browser too, until it is finished.
     other = client.other()
     sign_in(other, owner, f"{DOOR}?next={PAGE}")

@@ -31,7 +31,7 @@ def test_the_console_goes_on(app: Flask, client: Client) -> None:
         for path in (
             "/console/",
             "/console/account",
-            *(f"/console/{w}" for w in customer.workspaces.values()),
+            *(f"/console/workspaces/{w}" for w in customer.workspaces.values()),
         ):
             page = browser.get(path, follow=True)
             assert page.status == 200, page
