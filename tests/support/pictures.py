@@ -75,6 +75,7 @@ _SETTLED = {
     r"\b([A-Z]{2})-[0-9A-Z]{4}-[0-9A-Z]{4}\b": "$1-7Q2M-4XKD",
     r"\b(127\.0\.0\.1|localhost):\d+": "$1:5000",
     r"\bagmt-[0-9a-z]+": "agmt-4t9k2m7x1q8w",
+    r"\b(wksp_[0-9a-f]{6})0{10}\b": "$1",
     r"\bwksp_[0-9a-z]{16}\b": "wksp_5d2g7h3j1k",
     r"\b\d{1,2}:\d{2}(:\d{2})?\b": "18:40",
 }
@@ -90,7 +91,11 @@ _SETTLE = """
 """
 
 
-WORKSPACES = {"Harbour production": "wksp_4f21c0", "Payments": "wksp_91be37", "Storefront": "wksp_c07d55"}
+WORKSPACES = {
+    "Harbour production": f"wksp_4f21c0{0:010}",
+    "Payments": f"wksp_91be37{0:010}",
+    "Storefront": f"wksp_c07d55{0:010}",
+}
 _ANOTHER = """
 INSERT INTO workspaces (public_id, origin, name, site_id, state, language, owner_id, billing_account_id,
   settlement_method, settlement_number, created_at)
