@@ -5,6 +5,7 @@ from datetime import timedelta
 
 import pytest
 
+from tests.support.factories import Person
 from tests.support.walk import Walk
 from wizard import clock
 
@@ -227,3 +228,9 @@ def test_countries_stand_in_the_order_a_reader_looks_for_them(
     assert names[0] == first
     assert [name for name in names if name in then] == then
     assert not {"European Union", "United Nations", "欧盟", "联合国"} & set(names)
+
+
+def test_who_has_finished_registers_anew_in_the_same_browser(walk: Walk) -> None:
+    walk.to_end()
+    walk.person = Person()
+    assert walk.register().give_basics().page.h1 == "Enter the code from your email"

@@ -25,6 +25,10 @@ def send(
     What the event about it says: to whom, masked; nothing where the last one was mailed less than a minute ago.
     Raises :class:`Refused` at the form field the address or the name was typed in.
     """
+    if journey.version == 1:
+        options["is_first"] = (
+            True  # Nothing has been sent on it: whoever sent something made it another version.
+        )
     try:
         sent = codes.send(purpose, address, bound_to=journey.reference, locale=journey.locale, **options)
     except LimitReached as limit:

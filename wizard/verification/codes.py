@@ -138,13 +138,14 @@ def send(
     about: dict[str, Any],
     decoy_message: str | None = None,
     asked_as: str = "",
+    is_first: bool = False,
 ) -> bool:
     """Have a code on its way to an address: the open challenge's, if it is for the same, else a new one's.
 
     False where that one was mailed less than a minute ago. ``about["site_id"]``, the address and what was asked for
-    say what is the same. Otherwise like :func:`begin`, and raises what it raises.
+    say what is the same. Otherwise like :func:`begin`, and raises what it raises. ``is_first``: none can be open.
     """
-    challenge = live(purpose, bound_to)
+    challenge = None if is_first else live(purpose, bound_to)
     wanted = (address, asked_as, about.get("site_id"))
     if (
         challenge
