@@ -268,7 +268,9 @@ def test_a_subscription_cannot_end_while_a_workspace_is_being_bound_to_it(app: F
         workspace, purchase, other = world.workspace(), world.purchase("1"), world.purchase("2")
         db.session.commit()
         settlement.bind(workspace, purchase, by="test")
-        ending = sa.select(Subscription.id).with_for_update(nowait=True, of=Subscription)
+        ending = sa.select(Subscription.id).with_for_update(
+            nowait=True, key_share=True, of=Subscription
+        )  # As an UPDATE locks.
         with db.engine.connect() as elsewhere:
             assert elsewhere.execute(ending.where(Subscription.id == other.id)).all()
         with db.engine.connect() as elsewhere, pytest.raises(OperationalError, match="could not obtain lock"):
