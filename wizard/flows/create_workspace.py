@@ -111,13 +111,16 @@ def register_and_create(journey: Journey, form: CreateAccountForm) -> None:
                 ),
                 "email",
             )
+    held = new_account.hold_name(journey)
     try:
-        made = _register(journey, token) if new_account.hold_name(journey) else None
+        made = _register(journey, token) if held else None
     except Refused:
         _note_proven(journey, "create-account", was_proven)
         raise
     if made is None:
         _note_proven(journey, "create-account", was_proven)
+        if not held:
+            journeys.note(journey, "create-username", "taken")
         return
     # One event for all that this click has done: each is a statement.
     _note_ordered(journey, made, **({} if was_proven else {"proven_by": "code"}))

@@ -69,6 +69,7 @@ def choose_username(journey: Journey, form: UsernameForm) -> None:
     count_try(journey)
     journeys.answer(journey, username=form.username.data)
     if not hold_name(journey):
+        journeys.note(journey, "username", "taken")
         raise Refused(_("“%(name)s” is taken. Choose another username", name=form.username.data), "username")
     journeys.note(journey, "username", "held")
 
@@ -96,7 +97,6 @@ def hold_name(journey: Journey) -> bool:
         )
     except usernames.UsernameTaken:
         journey.reserved_username = None
-        journeys.note(journey, "username", "taken")
         return False
     journey.reserved_username = wanted_name(journey)
     return True

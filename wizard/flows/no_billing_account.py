@@ -122,9 +122,11 @@ def enter_code(journey: Journey, form: CodeForm) -> None:
         return
     journey.offered_account_id = challenge.about.get("billing_account")
     journeys.prove(journey, challenge.address)
-    journeys.note(journey, "code", "proven")
-    if not is_offered(journey) or is_answered(journey):
-        _hold_name(journey)
+    if is_offered(journey) and not is_answered(journey):
+        journeys.note(journey, "code", "proven")
+        return
+    held = new_account.hold_name(journey)
+    journeys.note(journey, "code", "proven", username="held" if held else "taken")
 
 
 def answer_offer(journey: Journey, form: OfferForm) -> None:
@@ -140,8 +142,8 @@ def answer_offer(journey: Journey, form: OfferForm) -> None:
 
 
 def _hold_name(journey: Journey) -> None:
-    if new_account.hold_name(journey):
-        journeys.note(journey, "username", "held")
+    held = new_account.hold_name(journey)
+    journeys.note(journey, "username", "held" if held else "taken")
 
 
 def register(journey: Journey, form: CompanyForm) -> None:
