@@ -9,7 +9,7 @@ from wizard.transactions import genuine, release
 
 PUBLIC = "public"
 ARRIVAL = "browser that holds the arrival's claim"
-JOURNEY = "journey owner"
+JOURNEY = "journey owner: a browser with its session, or the account it belongs to"
 CONSOLE = "console account"
 BILLING = "Billing Center account"
 RESET = "browser that asked for a new password"

@@ -19,6 +19,9 @@ from tests.support.walk import Walk
 from wizard.brand import Brand, load_brand
 from wizard.worker import run_once
 
+pytestmark = pytest.mark.engines("sqlite")
+"""How a brand looks and reads is the same whatever keeps it."""
+
 FIRST = load_brand(ROOT / "brand.toml")
 SECOND_FILE = ROOT / "docs" / "brands" / "kestrel.toml"
 SECOND = load_brand(SECOND_FILE)

@@ -13,6 +13,9 @@ from tests.support.reader import Reader
 from tests.support.sandbox import LiveSandbox
 from tests.support.walk import Walk
 
+pytestmark = pytest.mark.engines("sqlite")
+"""How a form reads is the same whatever keeps it."""
+
 WIZARD = re.compile(r"/(journeys|register|arrive)(/|$)")
 STEPS = {
     "basic": 1, "register": 1, "code": 1, "username": 1, "company": 2, "activation": 3, "subscribe": 3, "making": 3,

@@ -27,6 +27,9 @@ from wizard.outbox.entries import LADDER
 from wizard.outbox.models import OutboxEntry
 from wizard.transactions import genuine
 
+pytestmark = pytest.mark.engines("sqlite")
+"""What is logged is the same whatever keeps it."""
+
 MakeApp = Callable[[Settings], Flask]
 
 

@@ -19,6 +19,9 @@ from tests.support.sockets import answering, http
 from tests.support.walk import LANDINGS, TOKEN, Walk, walk_in
 from wizard.sandbox.partitions import PARTITIONS
 
+pytestmark = pytest.mark.engines("sqlite")
+"""What a partition says and is asked is the same whatever keeps it."""
+
 MakeApp = Callable[[Settings], Flask]
 Another = Callable[..., Walk]
 

@@ -23,6 +23,9 @@ from wizard.extensions import db
 from wizard.flows import journeys
 from wizard.marketplaces.models import Arrival
 
+pytestmark = pytest.mark.engines("sqlite")
+"""What a marketplace suggests is the same whatever keeps it."""
+
 MakeApp = Callable[[Settings], Flask]
 Another = Callable[..., Walk]
 
