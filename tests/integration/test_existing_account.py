@@ -574,8 +574,23 @@ def test_who_registered_and_lost_the_purchase_goes_on_registering_and_pays_anoth
     newcomer.page = newcomer.client.submit(newcomer.page, "Bind the purchase to it")
     binding.bought = {"token": walk.marketplace.buy(agreementId=newcomer.bought["agreementId"])["token"]}
     binding.land().say_have().name_account().enter_code()
-    back = newcomer.sign_in(newcomer.client.other())
+    there = newcomer.client.other()
+    back = newcomer.sign_in(there)
     assert back.h1 == "Activation method"
+    told = there.submit(back, "Activate", {"workspace_name": "Beacon", "language": "en", "agree": "y"})
+    assert (told.status, "Choose another way to pay" in told.text) == (422, True)
+    newcomer.client, newcomer.page = there, told
+    newcomer.activate(workspace_name="Beacon", method="billing_center")
+    assert newcomer.wait_until_made().h1 == "Activation successful"
+
+
+def test_who_registered_and_changed_over_without_binding_may_always_go_on(walk: Walk) -> None:
+    newcomer = Binding.of(walk, Person())
+    newcomer.land().say_new().give_basics().enter_code()
+    newcomer.give_company()
+    newcomer.client.submit(newcomer.page, "Bind the purchase to it")
+    with clock.later(40 * DAY):
+        assert newcomer.sign_in(newcomer.client.other()).h1 == "Bind Billing Center account"
 
 
 def test_the_other_device_of_who_bound_it_is_led_to_what_it_pays_for(binding: Binding) -> None:

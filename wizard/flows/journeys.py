@@ -147,9 +147,20 @@ def of_accounts(
 def is_of(journey: Journey, console_account_id: int | None, billing_account_id: int | None) -> bool:
     """Whether signing in opens a journey: to the Billing Center account bound on it, and before one is, to the
     console account it made. What an account of one area may do, the other's password does not give."""
-    if journey.flow == BINDING and journey.billing_account_id is not None:
+    if _is_bound(journey):
         return journey.billing_account_id == billing_account_id
     return journey.console_account_id is not None and journey.console_account_id == console_account_id
+
+
+def _is_bound(journey: Journey) -> bool:
+    """Whether a Billing Center account has been bound on it: from then on it is that account's."""
+    return journey.flow == BINDING and journey.billing_account_id is not None
+
+
+def of_its_console_account() -> sa.ColumnElement[bool]:
+    """The condition for journeys that are the console account's they made: none is bound on them."""
+    unbound = sa.or_(Journey.flow == REGISTERING, Journey.billing_account_id.is_(None))
+    return sa.and_(Journey.console_account_id.is_not(None), unbound)
 
 
 def latest_here() -> Journey | None:
@@ -177,7 +188,7 @@ def unfinished_of(console_account_id: int) -> Journey | None:
         sa.select(Journey)
         .where(
             Journey.console_account_id == console_account_id,
-            sa.or_(Journey.flow == REGISTERING, Journey.billing_account_id.is_(None)),
+            of_its_console_account(),
             *UNFINISHED,
             sa.or_(Journey.subscription_id.is_not(None), ~has_workspace),
         )
@@ -259,9 +270,8 @@ def finish(journey: Journey) -> None:
 
 
 def is_over(journey: Journey) -> bool:
-    """An unfinished walk ends some day; somebody with an account may always go on where they stopped."""
-    registered = journey.console_account_id is not None and journey.flow == REGISTERING
-    return journey.expires_at <= clock.now() and not registered
+    """A walk ends some day; who has registered on it may always go on where they stopped."""
+    return journey.expires_at <= clock.now() and (journey.console_account_id is None or _is_bound(journey))
 
 
 def pay_with(journey: Journey, subscription: Subscription) -> None:

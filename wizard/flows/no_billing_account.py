@@ -218,8 +218,8 @@ def activate(journey: Journey) -> None:
             return
         raise Refused(_("Something else was changing your account. Send it once more")) from None
     except SubscriptionTaken:
-        # It will never pay here: let go of it, so that something else may.
-        journey.subscription = None
+        # It will never pay here: let go of it, so that something else may, and of binding it.
+        journey.subscription, journey.flow = None, REGISTERING
         raise Refused(str(_NOT_YOURS)) from None
     except workspaces.MethodNotAllowed:
         raise Refused(_("This site cannot be paid that way. Choose another method"), "method") from None

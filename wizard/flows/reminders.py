@@ -71,7 +71,7 @@ def _unfinished(now: datetime) -> tuple[sa.ColumnElement[bool], ...]:
         *journeys.UNFINISHED,
         ~sa.exists().where(Workspace.subscription_id == Journey.subscription_id),
         resumption.has_address(),
-        sa.or_(Journey.expires_at > now, Journey.console_account_id.is_not(None)),
+        sa.or_(Journey.expires_at > now, journeys.of_its_console_account()),
         sa.exists().where(
             Subscription.id == Journey.subscription_id,
             Subscription.state == ACTIVE,
