@@ -189,8 +189,8 @@ class Binding(RuleBasedStateMachine):
             browser.post(path, has_account=has)
 
     @rule(who=BROWSERS)
-    def say_have_at_the_front_door(self, who: int) -> None:
-        self.browsers[who].post("/bind")
+    def come_to_the_front_door(self, who: int) -> None:
+        self.browsers[who].get("/bind")
 
     @rule(who=BROWSERS, which=ANY)
     def change_over(self, who: int, which: int) -> None:

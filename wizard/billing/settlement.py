@@ -10,7 +10,6 @@ from datetime import datetime, timedelta
 
 import sqlalchemy as sa
 from flask import current_app
-from sqlalchemy.orm import joinedload
 
 from wizard import clock
 from wizard.billing.models import (
@@ -176,23 +175,3 @@ def write_down(workspace_id: int, number: int, method: str, subscription_id: int
             by=by,
         )
     )
-
-
-@dataclass(frozen=True)
-class Bound:
-    """What a subscription pays for: the newest few workspaces, and how many there are."""
-
-    newest: tuple[Workspace, ...]
-    count: int
-
-
-def bound_to(subscription_id: int, most: int = 5) -> Bound:
-    """The workspaces a subscription pays for. One statement."""
-    rows = db.session.execute(
-        sa.select(Workspace, sa.func.count().over())
-        .where(Workspace.subscription_id == subscription_id, Workspace.state != DISSOLVED)
-        .options(joinedload(Workspace.owner))
-        .order_by(Workspace.id.desc())
-        .limit(most)
-    ).all()
-    return Bound(tuple(row[0] for row in rows), rows[0][1] if rows else 0)

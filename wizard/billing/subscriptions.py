@@ -4,11 +4,11 @@ from dataclasses import dataclass
 
 import sqlalchemy as sa
 from flask_sqlalchemy.pagination import Pagination
+from sqlalchemy.orm import joinedload
 
 from wizard import clock
 from wizard.accounts.models import BillingAccount
 from wizard.billing.models import ACTIVE, DISSOLVED, CloudAccount, Subscription, Workspace
-from wizard.billing.settlement import Bound
 from wizard.extensions import Base, change, db, insert
 from wizard.lists import paginate
 
@@ -124,6 +124,14 @@ def of_payer(subscription_id: int, billing_account_id: int) -> Subscription | No
     )
 
 
+@dataclass(frozen=True)
+class Bound:
+    """What a subscription pays for: the newest few workspaces, and how many there are."""
+
+    newest: tuple[Workspace, ...] = ()
+    count: int = 0
+
+
 def settled_by(subscription_ids: list[int], most: int = 5) -> dict[int, Bound]:
     """Purchase → the newest few of the workspaces it pays for, and how many there are. One statement for all.
 
@@ -143,6 +151,7 @@ def settled_by(subscription_ids: list[int], most: int = 5) -> dict[int, Bound]:
         sa.select(Workspace, ranked.c.count)
         .join(ranked, ranked.c.id == Workspace.id)
         .where(ranked.c.place <= most)
+        .options(joinedload(Workspace.owner))
         .order_by(Workspace.id.desc())
     )
     found: dict[int, Bound] = {}

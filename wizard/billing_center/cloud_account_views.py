@@ -9,8 +9,7 @@ from flask_babel import gettext as _
 
 from wizard.accounts import identity
 from wizard.billing import subscriptions, workspaces
-from wizard.billing.models import ACTIVE, Subscription, Workspace
-from wizard.billing.settlement import Bound
+from wizard.billing.models import Subscription, Workspace
 from wizard.billing.wording import cloud_account_name, purchase_id, state_of
 from wizard.billing_center.views import bp, page
 from wizard.flows import claiming, journeys, line
@@ -35,7 +34,7 @@ def cloud_accounts() -> str:
     accounts = [
         (
             cloud_account_name(account),
-            [_told(one, settled.get(one.id, Bound((), 0)), begun.get(one.id)) for one in bought],
+            [_told(one, settled.get(one.id, subscriptions.Bound()), begun.get(one.id)) for one in bought],
         )
         for account, bought in groupby(mine.items, lambda one: one.cloud_account)
     ]
@@ -57,7 +56,11 @@ def cloud_account(subscription_id: int) -> str:
     return page(
         "billing_center/cloud_account.html",
         account=cloud_account_name(bought.cloud_account),
-        one=_told(bought, Bound(tuple(paid.items), paid.total or 0), begun.reference if begun else None),
+        one=_told(
+            bought,
+            subscriptions.Bound(tuple(paid.items), paid.total or 0),
+            begun.reference if begun else None,
+        ),
         listed=Listed(paid, search),
         pays=bool(paid.total or search),
         back_url=url_for(".cloud_accounts"),
@@ -86,9 +89,9 @@ def _mine(subscription_id: int) -> Subscription:
     return bought
 
 
-def _told(bought: Subscription, paid: Bound, begun: str | None) -> dict[str, Any]:
+def _told(bought: Subscription, paid: subscriptions.Bound, begun: str | None) -> dict[str, Any]:
     """One purchase as a page shows it; ``begun`` is the reference of the journey that binds workspaces to it."""
-    is_active = bought.state == ACTIVE
+    is_active = bought.pays
     what, name = purchase_id(bought)
     return {
         "url": url_for(".cloud_account", subscription_id=bought.id),

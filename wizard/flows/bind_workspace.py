@@ -41,7 +41,7 @@ PAGE = Page(
     _l("Bind workspace"),
     submit=confirm,
     context=show.list_of,
-    keeps=("q", "page"),
+    keeps=show.IN_LIST,
 )
 
 FLOW: Flow[Journey] = Flow(

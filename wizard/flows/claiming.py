@@ -7,7 +7,7 @@ from sqlalchemy.orm.attributes import set_committed_value
 from wizard import clock, outbox
 from wizard.accounts.models import BillingAccount
 from wizard.billing import subscriptions, workspaces
-from wizard.billing.models import ACTIVE, Subscription
+from wizard.billing.models import Subscription
 from wizard.extensions import db
 from wizard.flows import journeys
 from wizard.flows.models import BINDING, REGISTERING, Journey
@@ -43,7 +43,7 @@ def bind_account(journey: Journey, account_id: int) -> None:
     except subscriptions.SubscriptionTaken:
         db.session.refresh(purchase)
         journeys.note(journey, "account", "taken")
-        if purchase.state != ACTIVE:
+        if not purchase.pays:
             raise Refused(
                 _("This subscription has ended. Subscribe once more where you bought it, and set that one up")
             ) from None

@@ -10,9 +10,10 @@ from wizard.accounts import identity, sessions
 from wizard.billing.wording import cloud_account_kind
 from wizard.extensions import SAFE_METHODS, db
 from wizard.flows import arrival as leads
-from wizard.flows import claiming, existing_account, journeys, line, no_billing_account, show
+from wizard.flows import claiming, journeys, line, show
+from wizard.flows.catalogue import FLOWS
 from wizard.flows.forms import ChoiceForm
-from wizard.flows.models import Journey
+from wizard.flows.models import BINDING, REGISTERING, Journey
 from wizard.flows.views import show_step, to_current
 from wizard.forms import Button, Form
 from wizard.limits import limited
@@ -22,8 +23,6 @@ from wizard.sites import choices
 from wizard.transactions import genuine
 
 bp = Blueprint("doors", __name__)
-
-REGISTRATION = no_billing_account.FLOW
 
 
 @bp.get("/")
@@ -65,9 +64,9 @@ def arrive(arrival_id: str) -> ResponseReturnValue:
     assert lead.arrival is not None
     form = ChoiceForm()
     if form.validate_on_submit():
-        flow = existing_account.FLOW if form.has_account.data == "yes" else REGISTRATION
+        flow = BINDING if form.has_account.data == "yes" else REGISTERING
         try:
-            return to_current(leads.begin(lead.arrival, flow.key, identity.console_account_id))
+            return to_current(leads.begin(lead.arrival, flow, identity.console_account_id))
         except journeys.NotYours:
             abort(404, "journey")
         except (StaleDataError, IntegrityError):
@@ -103,42 +102,25 @@ def _choice(arrival: Arrival, form: ChoiceForm) -> ResponseReturnValue:
     return page, _status(form)
 
 
-@bp.route("/bind", methods=["GET", "POST"])
-@limited("start")
+@bp.get("/bind")
 def bind() -> ResponseReturnValue:
     """The front door for somebody who has a Billing Center account: on with the purchase this browser brought, or
     where to buy and how to come back with one."""
     journey, arrival = leads.purchase_here()
-    if journey is None and arrival is not None:
-        genuine(False)
+    if arrival is not None:
         return redirect(url_for(".arrive", arrival_id=arrival.id), 303)
     if journey is None:
-        if request.method not in SAFE_METHODS:
-            genuine(False)  # What was to be sent on has gone since.
-            return redirect(url_for(".bind"), 303)
         return render_template("arrivals/bind.html", listings=marketplaces.listed())
-    if journey.flow == existing_account.FLOW.key or not claiming.can_switch(journey):
-        genuine(False)
+    if journey.flow == BINDING or not claiming.can_switch(journey):
         return to_current(journey)
-    form = Button()
-    if form.validate_on_submit():
-        try:
-            claiming.switch(journey)
-            db.session.flush()
-        except StaleDataError:
-            # Another tab changed the journey first: look again where it is now.
-            db.session.rollback()
-            sessions.forget_cookies()
-            return redirect(url_for(".bind"), 303)
-        return to_current(journey)
-    page = render_template(
+    return render_template(
         "arrivals/bind.html",
-        form=form,
+        form=Button(),
         purchase_name=show.purchase(journey),
+        switch_url=url_for("flows.other", reference=journey.reference, to=BINDING),
         begun_url=url_for("flows.resume", reference=journey.reference),
         reference=journey.reference,
     )
-    return page, _status(form)
 
 
 # Journeys ---------------------------------------------------------------------------------------------------
@@ -154,7 +136,7 @@ def register() -> ResponseReturnValue:
         return to_current(journey)
     if request.method in SAFE_METHODS and (arrival := leads.untouched_here()):
         return redirect(url_for(".arrive", arrival_id=arrival.id), 303)  # With what was bought.
-    return show_step(journeys.fresh(REGISTRATION.key), REGISTRATION.step("basic"))
+    return show_step(journeys.fresh(REGISTERING), FLOWS[REGISTERING].step("basic"))
 
 
 @bp.post("/register/again")

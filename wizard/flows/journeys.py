@@ -59,32 +59,25 @@ def fresh(flow: str, arrival: Arrival | None = None) -> Journey:
         reference = session.setdefault("coming", new_reference())
     else:
         reference = new_reference()
-    now = clock.now()
-    return Journey(
+    return _new(
+        flow,
+        UNPROVEN_LIFE,
         reference=reference,
-        flow=flow,
-        locale=language_of(str(get_locale())),
-        created_at=now,
-        expires_at=now + UNPROVEN_LIFE,
         arrival_id=arrival.id if arrival else None,
         subscription=arrival.subscription if arrival else None,
-        answers={},
     )
 
 
 def of_signed_in(flow: str, subscription: Subscription, billing_account: BillingAccount) -> Journey:
     """A journey, not written yet, of somebody whose Billing Center account and purchase are known."""
+    facts = {"subscription": subscription, "billing_account": billing_account}
+    return _new(flow, PROVEN_LIFE, reference=new_reference(), **facts)
+
+
+def _new(flow: str, life: timedelta, **facts: Any) -> Journey:
     now = clock.now()
-    return Journey(
-        reference=new_reference(),
-        flow=flow,
-        locale=language_of(str(get_locale())),
-        created_at=now,
-        expires_at=now + PROVEN_LIFE,
-        subscription=subscription,
-        billing_account=billing_account,
-        answers={},
-    )
+    locale = language_of(str(get_locale()))
+    return Journey(flow=flow, locale=locale, created_at=now, expires_at=now + life, answers={}, **facts)
 
 
 class NotYours(Exception):

@@ -4,6 +4,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
+from flask import request
+
 from wizard.flows.line import Line
 from wizard.flows.models import Journey
 from wizard.forms import Button, Form
@@ -60,3 +62,8 @@ class FlowPage:
 
     line: Callable[[Journey, str], Line]
     around: Callable[[Journey], dict[str, Any]] = _nothing_around
+
+
+def kept(names: tuple[str, ...]) -> dict[str, Any]:
+    """What this address says under these names, for another address to say on."""
+    return {name: request.args[name] for name in names if request.args.get(name)}

@@ -25,12 +25,10 @@ def send(
     What the event about it says: to whom, masked; nothing where the last one was mailed less than a minute ago.
     Raises :class:`Refused` at the form field the address or the name was typed in.
     """
-    if journey.version == 1:
-        options["is_first"] = (
-            True  # Nothing has been sent on it: whoever sent something made it another version.
-        )
+    # Whoever sent something on it before has made it another version.
+    options |= {"bound_to": journey.reference, "locale": journey.locale, "is_first": journey.version == 1}
     try:
-        sent = codes.send(purpose, address, bound_to=journey.reference, locale=journey.locale, **options)
+        sent = codes.send(purpose, address, **options)
     except LimitReached as limit:
         journeys.note(journey, step, "refused", why=type(limit).__name__)
         raise Refused(_too_many(options.get("asked_as", ""), limit), field) from None

@@ -10,7 +10,7 @@ from wtforms.fields.choices import SelectChoice
 from wizard.accounts import identity
 from wizard.accounts.models import BillingAccount
 from wizard.billing import settlement, subscriptions, wording, workspaces
-from wizard.billing.models import ACTIVE, BEING_MADE, Workspace
+from wizard.billing.models import BEING_MADE, Workspace
 from wizard.flows import line, show
 from wizard.flows.forms import (
     HERE,
@@ -20,6 +20,7 @@ from wizard.flows.forms import (
     SiteForm,
 )
 from wizard.flows.models import Journey
+from wizard.flows.pages import kept
 from wizard.forms import Form
 from wizard.lists import Listed, page_number, searched_for
 from wizard.marketplaces import protocol as marketplaces
@@ -31,6 +32,9 @@ from wizard.wording import time_of_day
 
 BIND = "bind"
 """What its codes are for: to show whose a Billing Center account is."""
+
+IN_LIST = ("q", "page")
+"""Where in the list of workspaces somebody is: what its address says of it."""
 
 MOST_ON_LINE = 5
 MOST_TOLD = 10
@@ -121,12 +125,13 @@ def _workspaces(journey: Journey, step: str) -> line.Node:
     return line.Node("workspace", "exists", title, details, parts=tuple(items))
 
 
-def bound_here(journey: Journey) -> settlement.Bound:
+def bound_here(journey: Journey) -> subscriptions.Bound:
     """The workspaces this journey's purchase pays for; asked once a request."""
     if "bound_here" not in g:
         assert journey.subscription_id is not None
-        g.bound_here = settlement.bound_to(journey.subscription_id, MOST_TOLD)
-    bound: settlement.Bound = g.bound_here
+        bought = journey.subscription_id
+        g.bound_here = subscriptions.settled_by([bought], MOST_TOLD).get(bought, subscriptions.Bound())
+    bound: subscriptions.Bound = g.bound_here
     return bound
 
 
@@ -268,14 +273,9 @@ def _row(journey: Journey, workspace: Workspace) -> dict[str, Any]:
             reference=journey.reference,
             key="bind",
             workspace=workspace.public_id,
-            **kept_of_list(),
+            **kept(IN_LIST),
         ),
     }
-
-
-def kept_of_list() -> dict[str, Any]:
-    """Where in the list somebody is."""
-    return {name: request.args[name] for name in ("q", "page") if request.args.get(name)}
 
 
 def workspace_here(journey: Journey) -> Workspace:
@@ -314,7 +314,6 @@ def bind(journey: Journey, _form: Form) -> dict[str, Any]:
         "bound": refusal is not None and refusal.reason == settlement.BOUND,
         "refusal": wording.refused(refusal, workspace, then) if refusal else None,
         "stays": not current_app.config["SETTLEMENT_LEAVE_ACTIVE_SUBSCRIPTION"],
-        "list_url": url_for("flows.step", reference=journey.reference, key="workspaces", **kept_of_list()),
     }
 
 
@@ -322,7 +321,7 @@ def _settled_by(workspace: Workspace) -> dict[str, str]:
     """What settles it before the change, as a node of the line."""
     if now := workspace.subscription:
         state, kind = (
-            "exists" if now.state == ACTIVE else "ended",
+            "exists" if now.pays else "ended",
             wording.cloud_account_kind(now.cloud_account),
         )
         return {"kind": "cloud", "state": state, "title": kind, "detail": now.cloud_account.account_id}
@@ -348,7 +347,6 @@ def success(journey: Journey, _form: Form) -> dict[str, Any]:
     return {
         **payment(journey),
         "count": bound.count,
-        "more": bound.count - len(bound.newest),
         "being_made": any(w.state == BEING_MADE for w in bound.newest),
         "doors": [
             {

@@ -16,7 +16,7 @@ from wizard.flows import claiming, journeys, show, show_binding
 from wizard.flows.catalogue import FLOWS, walk_of
 from wizard.flows.engine import Step, Walk
 from wizard.flows.models import BINDING, Journey
-from wizard.flows.pages import Action, FlowPage, Page
+from wizard.flows.pages import Action, FlowPage, Page, kept
 from wizard.flows.refusals import Refused
 from wizard.forms import Button, Form
 from wizard.limits import limited
@@ -276,5 +276,5 @@ def _to(journey: Journey, step: Step[Journey], arrival: str | None = None) -> Re
 def _url(journey: Journey, step: Step[Journey], arrival: str | None = None) -> str:
     if not journey.is_written:
         return url_for("doors.register")
-    kept: dict[str, Any] = {name: request.args[name] for name in step.page.keeps if request.args.get(name)}
-    return url_for("flows.step", reference=journey.reference, key=step.key, arrival=arrival, **kept)
+    stays = kept(step.page.keeps)
+    return url_for("flows.step", reference=journey.reference, key=step.key, arrival=arrival, **stays)
