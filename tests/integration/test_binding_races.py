@@ -11,7 +11,7 @@ from tests.support import rows
 from tests.support.binding import Binding
 from tests.support.client import Client
 from tests.support.established import Customer, established, landed_before
-from tests.support.factories import Person
+from tests.support.factories import Person, count
 from tests.support.page import Page
 from tests.support.races import RACING, held_before, in_background, press, race, results, tab
 from tests.support.walk import Walk
@@ -54,11 +54,6 @@ def code_on(app: Flask, reference: str, *purposes: str) -> str:
         if purposes:
             open_.append(Challenge.purpose.in_(purposes))
         return codes.code_of(db.session.scalars(sa.select(Challenge).where(*open_)).one())
-
-
-def count(app: Flask, what: Any, *where: Any) -> int:
-    with app.app_context():
-        return db.session.scalar(sa.select(sa.func.count()).select_from(what).where(*where)) or 0
 
 
 def events(app: Flask, step: str, what: str) -> int:

@@ -21,9 +21,10 @@ from tests.support.established import Customer, established, landed_before
 from tests.support.factories import Person
 from tests.support.mailbox import Mailbox
 from tests.support.page import Page
+from tests.support.possessions import accounts_of
 from tests.support.walk import Walk
 from wizard import clock
-from wizard.accounts import directory, passwords, resets, usernames
+from wizard.accounts import resets
 from wizard.extensions import db
 from wizard.verification import codes
 from wizard.verification.models import Challenge
@@ -116,24 +117,7 @@ def customer(app: Flask) -> Callable[[str, int], Person]:
     """``customer(site, number)``: somebody who has a console account there, and a Billing Center account."""
 
     def make(site: str, number: int) -> Person:
-        person, origin = Person(number=number), f"SK-0000-{number}"
-        with app.app_context():
-            usernames.reserve(site, person.username, origin, clock.now())
-            account = directory.create_console_account(
-                directory.Person(
-                    site_id=site,
-                    username=person.username,
-                    email=person.email,
-                    password_hash=passwords.hash_password(person.password),
-                    locale="en",
-                    company_name=person.company,
-                ),
-                origin,
-            )
-            directory.create_billing_account(account, origin)
-            usernames.keep(person.username, origin, f"console:{account.id}")
-            db.session.commit()
-        return person
+        return accounts_of(app, Person(number=number), site).person
 
     return make
 

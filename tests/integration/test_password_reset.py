@@ -12,9 +12,9 @@ from argon2 import PasswordHasher
 from flask import Flask
 
 from tests.support.client import Client
-from tests.support.factories import Person, recorded, rows_of, text_of
+from tests.support.factories import Person, count, recorded, rows_of, text_of
 from tests.support.page import Page
-from tests.support.races import race, results
+from tests.support.races import race, results, tab
 from tests.support.walk import Walk
 from wizard import clock
 from wizard.accounts import resets
@@ -59,12 +59,6 @@ class Forgetful:
         answers = {"New password": password, "Confirm password": password, **options}
         self.page = self.client.submit(self.page, "Save and sign in", answers)
         return self.page
-
-    def tab(self) -> Client:
-        """Another tab of the same browser, as it is now."""
-        same = self.client.other()
-        same.http._cookies = dict(self.client.http._cookies or {})
-        return same
 
 
 @pytest.fixture
@@ -146,7 +140,7 @@ def test_each_step_has_an_id_of_its_own_and_the_one_before_is_dead(forgetful: Fo
     forgetful.ask()
     for step in (forgetful.enter_code, forgetful.choose):
         ids.append(forgetful.client.cookie("reset"))
-        before = forgetful.tab()
+        before = tab(forgetful.client)
         step()
         if step == forgetful.enter_code:
             for page in (before.get("/forgot-password/new"), before.get("/forgot-password/code")):
@@ -289,7 +283,7 @@ def test_a_reset_that_changed_its_address_since_the_code_was_mailed_is_not_prove
 
 def test_who_had_this_browsers_cookie_before_the_proof_has_no_part_in_it(forgetful: Forgetful) -> None:
     forgetful.client.get(f"/forgot-password?site={forgetful.walk.site}")
-    copied = Forgetful(forgetful.walk, forgetful.tab())
+    copied = Forgetful(forgetful.walk, tab(forgetful.client))
     forgetful.ask()
     copied.ask()
     assert forgetful.enter_code().h1 == "Choose a new password"
@@ -396,15 +390,10 @@ def test_an_address_that_had_all_its_mails_is_told_until_when_and_waits_for_none
 
 def press(forgetful: Forgetful, button: str, **answers: object) -> tuple[list[Client], list[Page]]:
     form = forgetful.page.form(button)
-    tabs, sent = [forgetful.tab() for _ in range(MANY)], form.filled(answers)
+    tabs, sent = [tab(forgetful.client) for _ in range(MANY)], form.filled(answers)
     answered = results(race(MANY, lambda number: tabs[number].post(form.action, sent, without=RACING)))
     assert all(page.status < 500 for page in answered), sorted(map(str, answered))
     return tabs, answered
-
-
-def count(app: Flask, what: type, *where: object) -> int:
-    with app.app_context():
-        return db.session.scalar(sa.select(sa.func.count()).select_from(what).where(*where)) or 0  # type: ignore[arg-type]
 
 
 def test_sixteen_first_submits_begin_one_reset_and_mail_one_code(app: Flask, forgetful: Forgetful) -> None:
@@ -448,7 +437,7 @@ def test_sixteen_different_passwords_leave_the_one_whose_browser_is_signed_in(
 ) -> None:
     forgetful.ask()
     form = forgetful.enter_code().form("Save and sign in")
-    tabs = [forgetful.tab() for _ in range(MANY)]
+    tabs = [tab(forgetful.client) for _ in range(MANY)]
 
     def send(number: int) -> Page:
         typed = f"{NEW} {number}"
@@ -480,9 +469,9 @@ def test_a_slow_submit_does_not_undo_a_quick_one(
         return work(self, password)
 
     monkeypatch.setattr(PasswordHasher, "hash", wait)
-    tab, typed = forgetful.tab(), {"password": SLOW, "confirm_password": SLOW}
+    other, typed = tab(forgetful.client), {"password": SLOW, "confirm_password": SLOW}
     with ThreadPoolExecutor(1) as pool:
-        slow = pool.submit(tab.submit, page, "Save and sign in", typed, without=RACING)
+        slow = pool.submit(other.submit, page, "Save and sign in", typed, without=RACING)
         try:
             assert there.wait(60)
             assert forgetful.choose().h1 == "Harbour"
@@ -490,7 +479,7 @@ def test_a_slow_submit_does_not_undo_a_quick_one(
             go_on.set()
         late = slow.result(60)
     assert (late.status, late.h1) == (410, "Your password is changed already")
-    assert not signed_in(tab)
+    assert not signed_in(other)
     assert opens_with(forgetful.walk, NEW)
 
 

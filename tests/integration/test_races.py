@@ -9,6 +9,7 @@ import sqlalchemy as sa
 from flask import Flask
 
 from tests.support.client import Client
+from tests.support.factories import count
 from tests.support.page import Page
 from tests.support.races import RACING, READ_ALREADY, held_before, in_background, press, race, results, tab
 from tests.support.sandbox import LiveSandbox
@@ -38,11 +39,6 @@ def press_in_tabs(walk: Walk, button: str, **answers: Any) -> tuple[list[Client]
 
 def opens(client: Client, path: str) -> bool:
     return client.http.get(path, base_url=client.origin).status_code == 200
-
-
-def count(app: Flask, what: Any, *where: Any) -> int:
-    with app.app_context():
-        return db.session.scalar(sa.select(sa.func.count()).select_from(what).where(*where)) or 0
 
 
 # ── one person, too fast ────────────────────────────────────────────────────────────────────────────────────

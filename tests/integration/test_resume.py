@@ -11,9 +11,9 @@ from itsdangerous import URLSafeSerializer
 
 from tests.support import rows
 from tests.support.client import Client
-from tests.support.factories import Person, recorded, text_of
+from tests.support.factories import Person, count, recorded, text_of
 from tests.support.page import Page
-from tests.support.races import race, results
+from tests.support.races import race, results, tab
 from tests.support.walk import Walk
 from wizard import clock
 from wizard.accounts.models import Session
@@ -59,22 +59,11 @@ class Device:
         self.page = self.client.submit(self.page, "Confirm", code=code or self.walk.code())
         return self.page
 
-    def tab(self) -> Client:
-        """Another tab of the same browser, as it is now."""
-        same = self.client.other()
-        same.http._cookies = dict(self.client.http._cookies or {})
-        return same
-
 
 @pytest.fixture
 def device(walk: Walk) -> Device:
     """… of a customer who stopped at the company's name."""
     return Device(walk.to_company())
-
-
-def count(app: Flask, what: type, *where: object) -> int:
-    with app.app_context():
-        return db.session.scalar(sa.select(sa.func.count()).select_from(what).where(*where)) or 0  # type: ignore[arg-type]
 
 
 def set_journey(app: Flask, reference: str, **values: object) -> None:
@@ -316,7 +305,7 @@ def test_a_code_that_was_accepted_opens_nothing_more(device: Device) -> None:
     """… not even to who has a copy of the browser's cookies, but for the second submit of a double click."""
     with clock.at(START):
         page = device.ask()
-        before, much_later = device.tab(), device.tab()
+        before, much_later = tab(device.client), tab(device.client)
         code = device.walk.code()
         assert device.enter_code(code).h1 == "Company information"
         assert before.submit(page, "Confirm", code=code).h1 == "Company information"
@@ -375,7 +364,7 @@ def test_a_stranger_with_the_link_causes_no_more_than_the_usual_mails(walk: Walk
 
 def press(device: Device, button: str, **answers: object) -> tuple[list[Client], list[Page]]:
     form = device.page.form(button)
-    tabs, sent = [device.tab() for _ in range(MANY)], form.filled(answers)
+    tabs, sent = [tab(device.client) for _ in range(MANY)], form.filled(answers)
     answered = results(race(MANY, lambda number: tabs[number].post(form.action, sent, without=RACING)))
     assert all(page.status < 500 for page in answered), sorted(map(str, answered))
     return tabs, answered

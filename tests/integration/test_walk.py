@@ -102,6 +102,8 @@ def test_a_billing_center_account_of_the_proven_address_is_used_again(
     assert f"Billing Center account {walk.person.username}" in again.page.text
     again.activate()
     assert again.wait_until_made().h1 == "Activation successful"
+    assert "It settles this workspace as well." in again.page.text
+    assert "It was made with" in walk.page.text, "who had none is told where it came from"
 
 
 def test_a_purchase_pays_for_the_registration_that_was_going_on_without_one(walk: Walk) -> None:

@@ -311,10 +311,11 @@ def success(journey: Journey, _form: Any) -> dict[str, Any]:
     workspace, account = journey.workspace, journey.console_account
     assert workspace is not None
     assert account is not None
+    assert journey.billing_account is not None
     return {
+        "had_billing_account": journey.billing_account.origin != journey.reference,
         "workspace_name": workspace.name,
         "paid_by": payer(journey),
         "sign_in_url": url_for("console.sign_in", site=workspace.site_id),
         "username": account.username,
-        "billing_url": url_for("billing_center.sign_in"),
     }
