@@ -173,6 +173,7 @@ class Settings:
 
     settlement_change_interval_days: int = 30
     settlement_leave_active_subscription: bool = False
+    aws_on_cancel: str = "lock"
     reminder_after_hours: int = 24
 
     @classmethod
@@ -216,6 +217,7 @@ class Settings:
             metrics_directory=read.directory("PROMETHEUS_MULTIPROC_DIR"),
             settlement_change_interval_days=read.number("SETTLEMENT_CHANGE_INTERVAL_DAYS", 30, 0, 3650),
             settlement_leave_active_subscription=read.flag("SETTLEMENT_LEAVE_ACTIVE_SUBSCRIPTION", False),
+            aws_on_cancel=read.one_of("AWS_ON_CANCEL", ("lock", "billing_center")),
             reminder_after_hours=read.number("REMINDER_AFTER_HOURS", 24, 0, 24 * 29),
             password_breach_url=read.url("PASSWORD_BREACH_URL", "").rstrip("/"),
         )
