@@ -21,7 +21,7 @@ from waitress.server import BaseWSGIServer, MultiSocketServer, create_server
 from werkzeug.exceptions import NotFound
 from werkzeug.middleware.dispatcher import DispatcherMiddleware
 
-from config import Settings, SettingsError
+from config import AwsPartition, Settings, SettingsError
 from wizard import create_app
 from wizard.brand import BrandError
 from wizard.sandbox.mailbox import Mailbox, start_mailbox
@@ -130,18 +130,34 @@ class _Helpers:
 def at_sandbox(settings: Settings, url: str) -> Settings:
     """These settings with AWS's services, in every partition that names no address of its own, at a sandbox.
 
-    ``url`` ends in /sandbox. One address serves all partitions: a call's signature says which it means.
+    ``url`` ends in /sandbox. One address serves all partitions: a call's signature says which it means. Topics have
+    the names AWS gives them; a partition that names topics or queues of its own keeps them.
     """
+    api = f"{url}/aws/api"
     partitions = {
         name: replace(
             p,
-            metering_endpoint=p.metering_endpoint or f"{url}/aws/api",
-            agreement_endpoint=p.agreement_endpoint or (f"{url}/aws/api" if p.agreement_region else ""),
+            metering_endpoint=p.metering_endpoint or api,
+            entitlement_endpoint=p.entitlement_endpoint or api,
+            agreement_endpoint=p.agreement_endpoint or (api if p.agreement_region else ""),
             sts_endpoint=p.sts_endpoint or f"{url}/aws/sts",
+            sns_endpoint=p.sns_endpoint or f"{url}/aws/sns",
+            sqs_endpoint=p.sqs_endpoint or api,
+            sns_topics=p.sns_topics or _topics(p),
+            sqs_queues=p.sqs_queues or ((f"{api}/queue/{name}",) if p.product_codes else ()),
         )
         for name, p in settings.aws_partitions.items()
     }
     return replace(settings, aws_partitions=partitions)
+
+
+def _topics(of: AwsPartition) -> tuple[str, ...]:
+    """The topics AWS makes for each listing, by their names in the *AWS Marketplace seller guide*."""
+    return tuple(
+        f"arn:{of.name}:sns:{of.region}:287250355862:aws-mp-{about}-notification-{code}"
+        for code in of.product_codes
+        for about in ("subscription", "entitlement")
+    )
 
 
 def _print_doors(settings: Settings) -> None:

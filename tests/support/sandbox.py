@@ -71,8 +71,10 @@ def in_partition(settings: Settings, name: str = "aws", **changes: Any) -> Setti
 
 def at(settings: Settings, url: str) -> Settings:
     """The product's settings with every partition's AWS at another sandbox; ``url`` ends in /sandbox."""
+    services = ("metering", "entitlement", "agreement", "sts", "sns", "sqs")
+    nowhere: dict[str, Any] = {f"{service}_endpoint": "" for service in services}
     for name in settings.aws_partitions:
-        settings = in_partition(settings, name, metering_endpoint="", agreement_endpoint="", sts_endpoint="")
+        settings = in_partition(settings, name, **nowhere, sqs_queues=())
     return at_sandbox(settings, url)
 
 
