@@ -64,6 +64,11 @@ class Subscription(Base):
         """Whether it pays for what is bound to it, and more may be bound to it."""
         return self.state == ACTIVE
 
+    @property
+    def paid_through(self) -> tuple[str, str]:
+        """The settlement method it is, and the marketplace it was bought at: what a site allows or not."""
+        return self.provider, self.cloud_account.partition
+
 
 class Workspace(Base):
     """A workspace on one site. ``language`` ("en", "zh") is its template language, fixed for life.

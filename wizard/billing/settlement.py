@@ -85,7 +85,7 @@ def refusal_of(workspace: Workspace, subscription: Subscription) -> Refusal | No
         return Refusal(SUBSCRIPTION_ENDED)
     if is_bound(workspace, subscription):
         return Refusal(BOUND)
-    if not directory.allows(directory.get(workspace.site_id), subscription.provider):
+    if not directory.allows(directory.get(workspace.site_id), *subscription.paid_through):
         return Refusal(SITE)
     if is_locked(workspace):
         return None
