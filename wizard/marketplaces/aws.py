@@ -5,7 +5,8 @@ API (2020-03-01, GetAgreementContacts) and the SaaS customer onboarding chapter 
 """
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from datetime import datetime
 from typing import Any
@@ -23,6 +24,7 @@ from wizard.marketplaces import aws_messages, sns
 from wizard.marketplaces.aws_clients import Clients
 from wizard.marketplaces.protocol import (
     Busy,
+    Denied,
     NotProven,
     OurFault,
     Said,
@@ -88,11 +90,12 @@ class AwsMarketplace:
     def __init__(self, partition: AwsPartition) -> None:
         self._partition = partition
         self._clients = Clients(partition)
-        self._certificates = sns.Certificates()
+        self.certificates = sns.Certificates()
         self.name = partition.name
         self.words = WORDS[partition.name]
         self.listing_url = partition.marketplace_url if partition.product_codes else ""
         self.manage_url = partition.manage_url
+        self.sells = bool(partition.product_codes)
 
     # ── what a token proves ─────────────────────────────────────────────────────────────────────────────────
 
@@ -210,7 +213,7 @@ class AwsMarketplace:
     def notified(self, body: bytes, headers: Headers) -> Said | None:
         """A message of SNS. A subscription is confirmed, one that was ended is an alarm: nobody here ends one."""
         envelope = sns.verify(
-            self._partition, self._certificates, body, headers.get("x-amz-sns-message-type", "")
+            self._partition, self.certificates, body, headers.get("x-amz-sns-message-type", "")
         )
         if envelope.type == sns.NOTIFICATION:
             return self.read("https", envelope.body, envelope.message_id, clock.now())
@@ -239,7 +242,7 @@ class AwsMarketplace:
     def queues(self) -> list[SqsQueue]:
         """Those that bring its messages, none while nothing is sold there."""
         of = self._partition
-        urls = of.sqs_queues if of.product_codes else ()
+        urls = of.sqs_queues if self.sells else ()
         return [SqsQueue(url, of.region, self._clients.queues, self.read) for url in urls]
 
     def learn(self, purchase: Purchase, said: Iterable[Said]) -> dict[str, str]:
@@ -276,7 +279,8 @@ class AwsMarketplace:
         asked: dict[str, Any] = {"ProductCode": purchase.product_code, "Filter": {key: [keys[key]]}}
         found, now = [], clock.now()
         while True:
-            answer = self._clients.entitlements().get_entitlements(**asked)
+            with self._letting_us_ask():
+                answer = self._clients.entitlements().get_entitlements(**asked)
             found += [e for e in answer.get("Entitlements", []) if e.get("ExpirationDate", now) >= now]
             if not answer.get("NextToken"):
                 return [_entitlement(e) for e in found]
@@ -287,8 +291,21 @@ class AwsMarketplace:
         """The status of the agreement (``DescribeAgreement``): "ACTIVE", or how it ended. "" where none is told."""
         if not purchase.agreement_id or not self._partition.tells_contacts:
             return ""
-        answer = self._clients.agreements().describe_agreement(agreementId=purchase.agreement_id)
+        with self._letting_us_ask():
+            answer = self._clients.agreements().describe_agreement(agreementId=purchase.agreement_id)
         return str(answer.get("status", ""))
+
+    @contextmanager
+    def _letting_us_ask(self) -> Iterator[None]:
+        """A refusal is for whoever wrote the role's policy; whatever else goes wrong may pass."""
+        try:
+            yield
+        except ClientError as error:
+            code = error.response.get("Error", {}).get("Code", "")
+            if code in _BUSY or error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0) >= 500:
+                raise
+            self._alarm("aws_refused", "AWS refused us", code=code, operation=error.operation_name)
+            raise Denied from None
 
 
 def _entitlement(told: dict[str, Any]) -> dict[str, Any]:

@@ -53,6 +53,10 @@ class OurFault(NotProven):
     status = 503
 
 
+class Denied(Exception):
+    """The marketplace does not let us ask. Somebody has been alarmed; asking again changes nothing."""
+
+
 class Unreadable(Exception):
     """A message that is none of those we know; the reason is a few words of ours."""
 
@@ -132,7 +136,8 @@ class Marketplace(Protocol):
 
     ``name``: in its landing's address, and the ``partition`` of its cloud accounts · ``provider``: the
     settlement method it is · ``token_field``: the form field of a landing · ``listing_url``: where a buyer
-    subscribes, "" where none is configured · ``manage_url``: where a buyer finds a subscription again.
+    subscribes, "" where none is configured · ``manage_url``: where a buyer finds a subscription again · ``sells``:
+    whether it is switched on.
     """
 
     name: str
@@ -141,6 +146,7 @@ class Marketplace(Protocol):
     token_field: str
     listing_url: str
     manage_url: str
+    sells: bool
 
     def resolve(self, token: str) -> Purchase:
         """What a token proves. Uses the network; raises a :class:`NotProven`."""
@@ -171,12 +177,15 @@ class Marketplace(Protocol):
         """What all messages of a purchase say together: whether it ended, why, and what came in its place."""
 
     def entitlements(self, purchase: Purchase) -> list[dict[str, Any]]:
-        """What the buyer is entitled to now: ``[{"dimension", "value", "expires_at"}]``. Uses the network."""
+        """What the buyer is entitled to now: ``[{"dimension", "value", "expires_at"}]``.
+
+        Uses the network; raises :class:`Denied`, and anything where another try may do.
+        """
 
     def status(self, purchase: Purchase) -> str:
-        """What the marketplace says of the purchase now, in its own word; "" where it says nothing.
+        """ "ACTIVE", or what else the marketplace says of the purchase now; "" where it says nothing.
 
-        Uses the network.
+        Uses the network; raises as :meth:`entitlements` does.
         """
 
 
