@@ -20,7 +20,7 @@ from wizard import (
     transactions,
 )
 from wizard.accounts import identity, sessions
-from wizard.billing import notices, workspaces
+from wizard.billing import endings, notices, workspaces
 from wizard.billing_center import area as billing_area
 from wizard.billing_center import cloud_account_views
 from wizard.brand import Brand, load_brand
@@ -95,6 +95,10 @@ def create_app(settings: Settings) -> Flask:
             "mail": mail.send_later,
             "verification.mail": codes.deliver,
             "billing.make_workspace": workspaces.make,
+            "billing.tell_site": endings.tell_site,
+            "billing.follow": endings.follow,
+            "billing.bring_back": endings.bring_back,
+            "billing.spread": notices.spread,
             "billing.tell_ready": notices.tell_ready,
             "flows.remind": reminders.tell,
             "flows.tell_bound": mails.tell_bound,
@@ -116,6 +120,11 @@ def _mount_sandbox(app: Flask, settings: Settings) -> None:
             database=settings.sandbox_database,
             registration_urls={name: f"{settings.public_url}/marketplaces/{name}/landing" for name in on},
             wizard_origin=settings.public_url,
+            notification_urls={
+                name: f"{settings.public_url}/marketplaces/{name}/notifications" for name in on
+            },
+            sns_url=next((p.sns_endpoint for p in on.values()), "")
+            or f"{settings.sandbox_origin}/sandbox/aws/sns",
             product_codes={name: p.product_codes for name, p in on.items()},
             stylesheet_url=app.extensions["asset_urls"]["style"],
             script_url=app.extensions["asset_urls"]["script"],
@@ -162,6 +171,7 @@ def _flask_config(settings: Settings, brand: Brand) -> dict[str, object]:
         "PASSWORD_BREACH_URL": settings.password_breach_url,
         "SETTLEMENT_CHANGE_INTERVAL_DAYS": settings.settlement_change_interval_days,
         "SETTLEMENT_LEAVE_ACTIVE_SUBSCRIPTION": settings.settlement_leave_active_subscription,
+        "ON_CANCEL": {"aws": settings.aws_on_cancel},
         "REMINDER_AFTER_HOURS": settings.reminder_after_hours,
         "ARGON2_TIME_COST": settings.argon2_time_cost,
         "ARGON2_MEMORY_KIB": settings.argon2_memory_kib,

@@ -15,6 +15,7 @@ from flask import Flask, current_app
 
 from wizard import limits, logs, outbox
 from wizard.accounts import resets, sessions, usernames
+from wizard.billing import locks
 from wizard.extensions import db
 from wizard.flows import journeys, reminders
 from wizard.outbox import entries
@@ -47,13 +48,14 @@ def sweep(app: Flask) -> None:
             db.session.commit()
 
 
-def remind(app: Flask, go_on: Callable[[], bool] = lambda: True) -> None:
-    """Write to everybody whose purchase waits too long, a batch a transaction, while ``go_on()``."""
+def keep_calendar(app: Flask, go_on: Callable[[], bool] = lambda: True) -> None:
+    """Do what is due because time has passed, a batch a transaction, while ``go_on()``. Safe twice, and late."""
     with app.app_context():
-        while go_on() and reminders.remind():
-            db.session.commit()
-            db.session.expunge_all()
-        db.session.rollback()
+        for due in (reminders.remind, locks.warn, locks.close):
+            while go_on() and due():
+                db.session.commit()
+                db.session.expunge_all()
+            db.session.rollback()
 
 
 @click.command("worker")
@@ -129,5 +131,5 @@ class Worker:
         moment = time.monotonic()
         if moment - self._last_sweep >= SWEEP_EVERY.total_seconds() or not self._last_sweep:
             sweep(self._app)
-            remind(self._app, self._go_on)
+            keep_calendar(self._app, self._go_on)
             self._last_sweep = moment

@@ -74,7 +74,7 @@ def asked_for(app: Flask) -> int:
 def remind(app: Flask, moment: datetime = START + DAY) -> int:
     """What a worker's calendar does at this moment; how many reminders there are then."""
     with clock.at(moment):
-        worker.remind(app)
+        worker.keep_calendar(app)
     return asked_for(app)
 
 
@@ -86,7 +86,7 @@ def test_who_stopped_is_written_to_and_goes_on_with_the_link(walk: Walk) -> None
     with clock.at(START):
         walk.to_company()
     with clock.at(START + DAY + timedelta(minutes=1)):
-        worker.remind(walk.client.app)
+        worker.keep_calendar(walk.client.app)
         assert walk.subjects()[0] == SUBJECT
         mail = walk.mailbox.to(walk.person.email)[0]
         assert "Company information and Activation method" in mail.text
@@ -211,7 +211,7 @@ def test_nobody_is_written_to_whose_purchase_does_not_wait_for_them(app: Flask) 
         late = Stopped(app)
         before = asked_for(app)
         with clock.at(START + DAY):
-            worker.remind(app)
+            worker.keep_calendar(app)
             assert asked_for(app) == before + 1, reason.__name__
             reason(late)
             with app.app_context():
@@ -266,7 +266,7 @@ def test_a_worker_that_is_asked_to_stop_stops_between_two_batches(
         Stopped(app)
     turns = iter((True, True, False))
     with clock.at(START + DAY):
-        worker.remind(app, lambda: next(turns))
+        worker.keep_calendar(app, lambda: next(turns))
     assert asked_for(app) == 4
     assert remind(app) == 5
 
@@ -283,7 +283,7 @@ def test_racing_workers_remind_once(app: Flask, at_start: None) -> None:
         stopped = Stopped(app)
         stopped.also(billing_account_id=stopped.payer)
     with clock.at(START + DAY):
-        results(race(MANY, lambda _number: worker.remind(app)))
+        results(race(MANY, lambda _number: worker.keep_calendar(app)))
         assert asked_for(app) == 10
         while worker.run_once(app):
             pass

@@ -10,9 +10,9 @@ from flask import Flask
 from sqlalchemy.exc import OperationalError
 
 from config import Settings
+from tests.support.world import World
 from wizard import clock
-from wizard.accounts.models import BillingAccount, ConsoleAccount
-from wizard.billing import settlement, subscriptions, workspaces
+from wizard.billing import settlement
 from wizard.billing.models import (
     ACTIVE,
     AWS,
@@ -29,54 +29,12 @@ from wizard.extensions import db
 DAY = timedelta(days=1)
 
 
-class World:
-    """A Billing Center account with one workspace, and purchases of its own, as rows."""
-
-    def __init__(self) -> None:
-        now = clock.now()
-        about: dict[str, Any] = {
-            "username": "ada",
-            "username_key": "ada",
-            "email": "ada@harbour.test",
-            "email_key": "ada@harbour.test",
-            "password_hash": "-",
-            "company_name": "Harbour",
-            "locale": "en",
-            "created_at": now,
-        }
-        self.payer = BillingAccount(origin="a", **about)
-        self.owner = ConsoleAccount(origin="a", site_id="us1", **about)
-        db.session.add_all([self.payer, self.owner])
-        db.session.flush()
-
-    def purchase(self, number: str, claimed: bool = True) -> Subscription:
-        bought = subscriptions.record(
-            subscriptions.Purchase(AWS, "aws", f"agmt-{number}", "p", number.zfill(12), f"agmt-{number}")
-        )
-        if claimed:
-            subscriptions.claim(bought.id, self.payer.id)
-        return bought
-
-    def workspace(self, paid_by: Subscription | None = None, **values: Any) -> Workspace:
-        order = workspaces.Order(values.pop("site_id", "us1"), "Harbour", "en")
-        made = workspaces.order(order, self.owner, self.payer, paid_by, origin=str(clock.now()), by="test")
-        values = {"state": ACTIVE, **values}
-        db.session.execute(sa.update(Workspace).where(Workspace.id == made.id).values(**values))
-        db.session.commit()
-        db.session.expire_all()
-        return made
-
-    def end(self, purchase: Subscription) -> None:
-        purchase.state, purchase.ended_at = ENDED, clock.now()
-        db.session.commit()
-
-
 def why(workspace: Workspace, purchase: Subscription) -> str:
     """What a page says before the click; the same that the click meets."""
     refusal = settlement.refusal_of(workspace, purchase)
     assert refusal is not None
     before = history(workspace)
-    with pytest.raises(settlement.CannotBind) as no:
+    with pytest.raises(settlement.CannotSettle) as no:
         settlement.bind(workspace, purchase, by="test")
     assert no.value.refusal == refusal
     assert history(workspace) == before
@@ -173,7 +131,9 @@ def test_a_workspace_whose_subscription_ended_is_locked_and_binding_unlocks_it_a
 def test_a_lock_is_lifted_by_binding(app: Flask) -> None:
     with app.app_context():
         world = World()
-        workspace = world.workspace(locked_at=clock.now(), settlement_changed_at=clock.now())
+        ended = world.purchase("0")
+        workspace = world.workspace(ended, locked_at=clock.now(), settlement_changed_at=clock.now())
+        world.end(ended)
         assert settlement.bind(workspace, world.purchase("1"), by="test") is True
         db.session.expire_all()
         assert workspace.locked_at is None
@@ -209,14 +169,14 @@ def test_a_subscription_that_ends_or_is_not_its_own_is_found_out_by_the_click(ap
             world.purchase("1"),
             world.purchase("2", claimed=False),
         )
-        with pytest.raises(settlement.CannotBind):
+        with pytest.raises(settlement.CannotSettle):
             settlement.bind(workspace, unclaimed, by="test")
         db.session.execute(
             sa.update(Subscription).where(Subscription.id == purchase.id).values(state=ENDED),
             execution_options={"synchronize_session": False},
         )
         assert purchase.state == ACTIVE, "as it was read"
-        with pytest.raises(settlement.CannotBind) as no:
+        with pytest.raises(settlement.CannotSettle) as no:
             settlement.bind(workspace, purchase, by="test")
         assert no.value.refusal.reason == settlement.SUBSCRIPTION_ENDED
         assert len(history(workspace)) == 1
@@ -255,7 +215,7 @@ def test_a_subscription_that_has_ended_since_the_page_was_read_is_seen(app: Flas
             sa.update(Subscription).values(state=ENDED), execution_options={"synchronize_session": False}
         )
         assert purchase.state == ACTIVE
-        with pytest.raises(settlement.CannotBind) as no:
+        with pytest.raises(settlement.CannotSettle) as no:
             settlement.bind(workspace, purchase, by="test")
         assert no.value.refusal.reason == settlement.SUBSCRIPTION_ENDED
 

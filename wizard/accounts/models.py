@@ -2,7 +2,7 @@
 
 from datetime import datetime
 
-from sqlalchemy import Index, UniqueConstraint
+from sqlalchemy import Index, UniqueConstraint, false
 from sqlalchemy.orm import Mapped, mapped_column
 
 from wizard.extensions import Base
@@ -41,7 +41,10 @@ class ConsoleAccount(Authenticated, Base):
 
 
 class BillingAccount(Authenticated, Base):
-    """An account of the Billing Center: settles many workspaces on many sites."""
+    """An account of the Billing Center: settles many workspaces on many sites.
+
+    ``any_method``: staff have let it settle a workspace in every way there is, whatever its site's list says.
+    """
 
     __tablename__ = "billing_accounts"
 
@@ -54,6 +57,7 @@ class BillingAccount(Authenticated, Base):
     password_hash: Mapped[str]
     company_name: Mapped[str]
     locale: Mapped[str]
+    any_method: Mapped[bool] = mapped_column(default=False, server_default=false())
     created_at: Mapped[datetime]
 
 

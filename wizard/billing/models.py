@@ -10,11 +10,34 @@ from wizard.extensions import Base
 
 AWS = "aws"
 BILLING_CENTER = "billing_center"
+NONE = "none"
+"""Settlement methods: a cloud, the Billing Center account itself, or (of a locked workspace) nothing."""
 
 BEING_MADE = "being_made"
 ACTIVE = "active"
 ENDED = "ended"
 DISSOLVED = "dissolved"
+CLOSED = "closed"
+
+CANCELLED = "cancelled"
+EXPIRED = "expired"
+TERMINATED = "terminated"
+FAILED = "failed"
+DEPROVISIONED = "deprovisioned"
+RENEWED = "renewed"
+REPLACED = "replaced"
+"""Why a subscription ended, as its marketplace says."""
+
+LOCK = "lock"
+SWITCH = "billing_center"
+STAY = "stay"
+"""What its end does to the workspaces it paid for: they lock, the Billing Center account pays for them from then on, or
+they stay as they are until the subscription that follows is known."""
+
+SETTLED = "settled"
+LOCKED = "locked"
+UNLOCKED = "unlocked"
+"""What a line of a workspace's history tells, besides :data:`CLOSED` and :data:`DISSOLVED`."""
 
 
 class CloudAccount(Base):
@@ -39,7 +62,13 @@ class Subscription(Base):
     """One purchase by a cloud account; workspaces are bound to it, the account is its attribute.
 
     ``identity`` is what the marketplace calls the purchase (an agreement, else a licence, else a legacy
-    customer and product) and is unique. ``billing_account_id`` is set once, by whoever claims it first.
+    customer and product) and is unique. ``billing_account_id`` is set once, ``claimed_at``, by whoever claims it first.
+
+    Of one that ended: ``why``, and ``on_end``, what that does to its workspaces, decided when it ended.
+    ``ended_at`` is the marketplace's own time; ``stopped_at`` is when we learned it, from which the days until its
+    workspaces are closed count, and ``warned_at`` when their owners were written to before that. ``successor``
+    pays in its place: what it was renewed as, or what the same cloud account subscribed to again. ``lives`` counts how
+    often what it does to its workspaces has changed.
     """
 
     __tablename__ = "subscriptions"
@@ -55,14 +84,27 @@ class Subscription(Base):
     state: Mapped[str]
     billing_account_id: Mapped[int | None] = mapped_column(ForeignKey("billing_accounts.id"), index=True)
     created_at: Mapped[datetime]
+    claimed_at: Mapped[datetime | None]
     ended_at: Mapped[datetime | None]
+    stopped_at: Mapped[datetime | None] = mapped_column(index=True)
+    warned_at: Mapped[datetime | None]
+    why: Mapped[str | None]
+    on_end: Mapped[str | None]
+    successor_id: Mapped[int | None] = mapped_column(ForeignKey("subscriptions.id"), index=True)
+    lives: Mapped[int] = mapped_column(default=0, server_default="0")
 
     cloud_account: Mapped[CloudAccount] = relationship(lazy="joined", innerjoin=True)
+    successor: Mapped["Subscription | None"] = relationship(remote_side=id)
 
     @property
     def pays(self) -> bool:
         """Whether it pays for what is bound to it, and more may be bound to it."""
         return self.state == ACTIVE
+
+    @property
+    def locks(self) -> bool:
+        """Whether its end has locked the workspaces it paid for, unless something follows it."""
+        return self.state == ENDED and self.on_end not in (SWITCH, STAY)
 
     @property
     def paid_through(self) -> tuple[str, str]:
@@ -73,11 +115,12 @@ class Subscription(Base):
 class Workspace(Base):
     """A workspace on one site. ``language`` ("en", "zh") is its template language, fixed for life.
 
-    ``settlement_method`` is "aws", "alibaba" or "billing_center"; with a cloud, ``subscription_id`` says
-    which purchase pays. ``origin`` names what made it, so that it is made once. ``settlement_number`` counts
-    its settlements, the first included: whoever changes it says which one they saw. ``settlement_changed_at``
-    is the last change that counts for how often somebody may change it. ``locked_at``: see
-    :func:`wizard.billing.settlement.is_locked`.
+    ``settlement_method`` is "aws", "alibaba" or "billing_center", as it was last chosen; with a cloud,
+    ``subscription_id`` says which purchase pays, or paid until it ended: what settles it now is read from both rows
+    (:mod:`wizard.billing.settlement`). ``origin`` names what made it, so that it is made once.
+    ``settlement_number`` counts the lines of its history: whoever changes it says which one they saw.
+    ``settlement_changed_at`` is the last change that counts for how often somebody may change it. ``locked_at``: its
+    site and its history were told that it is locked; whether it is, is read.
     """
 
     __tablename__ = "workspaces"
@@ -105,10 +148,12 @@ class Workspace(Base):
 
 
 class Settlement(Base):
-    """One line of a workspace's history: from ``at`` on it was settled this way.
+    """One line of a workspace's history.
 
-    ``number`` counts from 1, its first settlement, so that two changes at once are one change and a refusal.
-    ``by`` names what changed it, always in the same way: "journey SK-XXXX-XXXX", or
+    ``what`` happened: "settled" (from ``at`` on it was settled this way), "locked" (the subscription that paid had
+    ended), "unlocked" (it, or what follows it, pays again), "closed" or "dissolved". ``number`` counts from 1, its
+    first settlement, so that two changes at once are one change and a refusal. ``by`` names who did it, always in the
+    same way: "journey SK-XXXX-XXXX", "billing account 7", "console account 12", "marketplace aws-cn", "calendar", or
     :data:`wizard.billing.settlement.BEFORE`.
     """
 
@@ -117,6 +162,9 @@ class Settlement(Base):
     workspace_id: Mapped[int] = mapped_column(ForeignKey("workspaces.id"), primary_key=True)
     number: Mapped[int] = mapped_column(primary_key=True)
     at: Mapped[datetime]
+    what: Mapped[str] = mapped_column(default=SETTLED, server_default=SETTLED)
     method: Mapped[str]
     subscription_id: Mapped[int | None] = mapped_column(ForeignKey("subscriptions.id"), index=True)
     by: Mapped[str]
+
+    subscription: Mapped[Subscription | None] = relationship()

@@ -1,21 +1,32 @@
-"""What may settle a workspace that exists, and changing it. The rules for that are here and nowhere else.
+"""What settles a workspace now, what may settle it instead, and changing it: the rules are here and nowhere else.
 
 What settles a new one is decided where it is ordered: :func:`wizard.billing.workspaces.order`.
-Pages ask :func:`refusal_of` before the click, :func:`bind` asks it again and decides: one UPDATE that finds
-the workspace as it was seen.
+What settles one now is read from its row and its subscription's: a subscription that ends locks the workspaces it paid
+for in that moment, however many they are. Pages ask :func:`refusal_of` before the click, :func:`settle` asks it again
+and decides: one UPDATE that finds the workspaces as they were seen.
 """
 
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any
 
 import sqlalchemy as sa
 from flask import current_app
+from sqlalchemy.orm import aliased
 
-from wizard import clock
+from wizard import clock, outbox
 from wizard.billing.models import (
     ACTIVE,
     BEING_MADE,
+    BILLING_CENTER,
+    CLOSED,
     DISSOLVED,
+    ENDED,
+    NONE,
+    SETTLED,
+    STAY,
+    SWITCH,
     CloudAccount,
     Settlement,
     Subscription,
@@ -38,10 +49,10 @@ of the version before during the update."""
 
 @dataclass(frozen=True)
 class Refusal:
-    """Why a workspace cannot be bound to a subscription.
+    """Why a workspace cannot be settled another way.
 
-    ``reason`` is one of :data:`DISSOLVED`, :data:`BEING_MADE`, :data:`BOUND` (to this one already),
-    :data:`SUBSCRIPTION_ENDED`, :data:`SITE` (does not allow the method), :data:`OTHER_PAYS` (``payer`` is
+    ``reason`` is one of :data:`DISSOLVED`, :data:`CLOSED`, :data:`BEING_MADE`, :data:`BOUND` (it is settled that way
+    already), :data:`SUBSCRIPTION_ENDED`, :data:`SITE` (does not allow the method), :data:`OTHER_PAYS` (``payer`` is
     still subscribed), :data:`TOO_SOON` (``changed_at``; possible again from ``until`` on) and :data:`CHANGED`
     (by another request at this very moment).
     """
@@ -52,44 +63,114 @@ class Refusal:
     until: datetime | None = None
 
 
-class CannotBind(Exception):
-    """The rules forbid it, or another request settled the workspace first: then the rules are asked anew."""
+class CannotSettle(Exception):
+    """The rules forbid it for ``workspace``, or another request settled that one first: then they are asked anew."""
 
-    def __init__(self, refusal: Refusal) -> None:
+    def __init__(self, workspace: Workspace, refusal: Refusal) -> None:
         super().__init__(refusal.reason)
+        self.workspace = workspace
         self.refusal = refusal
 
 
-def is_bound(workspace: Workspace, subscription: Subscription) -> bool:
-    return workspace.subscription_id == subscription.id
+# What settles it now ----------------------------------------------------------------------------------------
+
+
+def _last(workspace: Workspace) -> Subscription | None:
+    """The subscription a workspace was bound to, or the one that follows it."""
+    bound = workspace.subscription
+    if bound is None or bound.pays or bound.successor is None:
+        return bound
+    return bound.successor
+
+
+def payer(workspace: Workspace) -> Subscription | None:
+    """The subscription that pays for it now. None where its Billing Center account does, or nothing."""
+    last = _last(workspace)
+    return last if last is not None and (last.pays or last.on_end == STAY) else None
+
+
+def lost(workspace: Workspace) -> Subscription | None:
+    """The ended subscription that nothing follows: what locked the workspace. None for one that is not locked."""
+    last = _last(workspace)
+    return last if last is not None and last.locks else None
 
 
 def is_locked(workspace: Workspace) -> bool:
-    """Whether nothing pays for it any more. It reads as locked from the moment its subscription ends.
-
-    That is the policy for AWS. Where another marketplace's purchases end differently (there the Billing Center
-    account pays from then on), its policy decides here, by ``paying.provider``.
-    """
-    paying = workspace.subscription
-    return workspace.locked_at is not None or (paying is not None and not paying.pays)
+    """Whether nothing pays for it any more. It reads as locked from the moment its subscription ends."""
+    return lost(workspace) is not None
 
 
-def refusal_of(workspace: Workspace, subscription: Subscription) -> Refusal | None:
-    """Why this workspace cannot be bound to this subscription now; None if it can. Asks no database.
+def locked() -> sa.ColumnElement[bool]:
+    """The condition for workspaces of which :func:`is_locked` is true."""
+    bound, follows = aliased(Subscription), aliased(Subscription)
+    last_locks = sa.case(
+        (follows.id.is_not(None), _locks(follows)),
+        else_=_locks(bound),
+    )
+    return (
+        sa.select(sa.literal(1))
+        .select_from(bound)
+        .outerjoin(follows, follows.id == bound.successor_id)
+        .where(bound.id == Workspace.subscription_id, bound.state == ENDED, last_locks)
+        .correlate(Workspace)
+        .exists()
+    )
+
+
+def _locks(subscription: Any) -> sa.ColumnElement[bool]:
+    """See :attr:`.Subscription.locks`."""
+    return sa.and_(
+        subscription.state == ENDED,
+        sa.func.coalesce(subscription.on_end, "").not_in((SWITCH, STAY)),
+    )
+
+
+def method(workspace: Workspace) -> str:
+    """What settles it: a cloud's name, "billing_center", or "none" where it is locked."""
+    if paying := payer(workspace):
+        return paying.provider
+    return NONE if is_locked(workspace) else BILLING_CENTER
+
+
+def is_settled_by(workspace: Workspace, subscription: Subscription | None) -> bool:
+    """Whether this subscription pays for it; without one, whether its Billing Center account does."""
+    if subscription is None:
+        return method(workspace) == BILLING_CENTER
+    paying = payer(workspace)
+    return paying is not None and paying.id == subscription.id
+
+
+# What may settle it -----------------------------------------------------------------------------------------
+
+
+def refusal_of(workspace: Workspace, to: Subscription | None) -> Refusal | None:
+    """Why a workspace cannot be settled by this subscription, or by its Billing Center account without one; None if it
+    can. Asks no database.
 
     A locked workspace may always change: that is how it is unlocked.
     """
-    if workspace.state in (DISSOLVED, BEING_MADE) and not is_bound(workspace, subscription):
+    settled_so = is_settled_by(workspace, to)
+    if workspace.state in (DISSOLVED, CLOSED, BEING_MADE) and not settled_so:
         return Refusal(workspace.state)
-    if not subscription.pays:
+    if to is not None and not to.pays:
         return Refusal(SUBSCRIPTION_ENDED)
-    if is_bound(workspace, subscription):
+    if settled_so:
         return Refusal(BOUND)
-    if not directory.allows(directory.get(workspace.site_id), *subscription.paid_through):
+    if not is_allowed(workspace, *(to.paid_through if to else (BILLING_CENTER,))):
         return Refusal(SITE)
-    if is_locked(workspace):
-        return None
-    paying = workspace.subscription
+    return None if is_locked(workspace) else refusal_to_leave(workspace)
+
+
+def is_allowed(workspace: Workspace, method: str, marketplace: str | None = None) -> bool:
+    """Whether its site takes a method and a marketplace; staff may have let its Billing Center account choose any."""
+    site = directory.get(workspace.site_id)
+    any_method = bool(site.settlement) and workspace.billing_account.any_method
+    return any_method or directory.allows(site, method, marketplace)
+
+
+def refusal_to_leave(workspace: Workspace) -> Refusal | None:
+    """Why a workspace stays with what settles it, whatever would settle it instead; None if it may leave."""
+    paying = payer(workspace)
     if paying is not None and not current_app.config["SETTLEMENT_LEAVE_ACTIVE_SUBSCRIPTION"]:
         return Refusal(OTHER_PAYS, payer=paying.cloud_account)
     changed_at = workspace.settlement_changed_at
@@ -99,79 +180,135 @@ def refusal_of(workspace: Workspace, subscription: Subscription) -> Refusal | No
     return None
 
 
+# Changing it ------------------------------------------------------------------------------------------------
+
+
 def bind(workspace: Workspace, subscription: Subscription, by: str) -> bool:
-    """From now on this subscription pays for the workspace; a locked one is unlocked.
+    """From now on this subscription pays for one workspace: see :func:`settle`. False where it was bound already."""
+    return bool(settle([workspace], subscription, by))
 
-    Both must be the same Billing Center account's. False where it was bound already.
-    Raises :class:`CannotBind`.
+
+def settle(workspaces: Sequence[Workspace], to: Subscription | None, by: str) -> list[Workspace]:
+    """From now on this subscription pays for these workspaces, or without one their Billing Center account does.
+
+    All of them, or none; locked ones are unlocked. They must be one Billing Center account's, and so must the
+    subscription. Returns those that were not settled that way already. Raises :class:`CannotSettle`.
     """
-    # First, so that the subscription cannot end between this and our commit: whoever ends it waits, and then finds
-    # this workspace among those it pays for. Two that bind do not wait for each other. SQLite has one writer anyway.
-    db.session.refresh(subscription, with_for_update={"read": True, "of": Subscription})
-    refusal = refusal_of(workspace, subscription)
-    if refusal is not None:
-        if refusal.reason == BOUND:
-            return False
-        raise CannotBind(refusal)
-    now = clock.now()
-    seen, counts = workspace.settlement_number, not is_locked(workspace)
-    paid_for = sa.exists().where(
-        Subscription.id == subscription.id,
+    if to is not None:
+        # First, so that the subscription cannot end between this and our commit: whoever ends it waits, and then finds
+        # these workspaces among those it pays for. Two that bind do not wait for each other; SQLite has one writer.
+        db.session.refresh(to, with_for_update={"read": True, "of": Subscription})
+    wanted = _allowed(workspaces, to)
+    if not wanted:
+        return []
+    counted = [w.id for w in wanted if not is_locked(w)]
+    told = [w.id for w in wanted if w.locked_at is not None]
+    write_first_lines([w.id for w in wanted if w.settlement_number == 1])
+    with db.session.begin_nested() as tried:
+        changed = change(
+            sa.update(Workspace)
+            .where(
+                sa.or_(*(_as_seen(w) for w in wanted)),
+                Workspace.state == ACTIVE,
+                *_paid_for(wanted[0].billing_account_id, to),
+            )
+            .values(
+                settlement_method=to.provider if to else BILLING_CENTER,
+                subscription_id=to.id if to else None,
+                settlement_number=Workspace.settlement_number + 1,
+                settlement_changed_at=sa.case(
+                    (Workspace.id.in_(counted), clock.now()), else_=Workspace.settlement_changed_at
+                ),
+                locked_at=None,
+            )
+        )
+        if changed != len(wanted):
+            tried.rollback()
+    if changed != len(wanted):
+        return _settle_again(workspaces, to)
+    method = to.provider if to else BILLING_CENTER
+    write_down_all(
+        ((w.id, w.settlement_number + 1) for w in wanted), SETTLED, method, to.id if to else None, by
+    )
+    if told:
+        outbox.enqueue("billing.tell_site", {"workspaces": told})
+    return wanted
+
+
+def _allowed(workspaces: Sequence[Workspace], to: Subscription | None) -> list[Workspace]:
+    """Those that are not settled that way already. Raises :class:`CannotSettle` for the first that may not be."""
+    wanted = []
+    for workspace in workspaces:
+        refusal = refusal_of(workspace, to)
+        if refusal is None:
+            wanted.append(workspace)
+        elif refusal.reason != BOUND:
+            raise CannotSettle(workspace, refusal)
+    return wanted
+
+
+def _settle_again(workspaces: Sequence[Workspace], to: Subscription | None) -> list[Workspace]:
+    """Another request was first. Where it settled all of them the same way, nothing is left to do.
+
+    Raises :class:`CannotSettle`.
+    """
+    for seen in (to, *workspaces):
+        if seen is not None:
+            db.session.refresh(seen)
+    wanted = _allowed(workspaces, to)
+    if wanted:
+        raise CannotSettle(wanted[0], Refusal(CHANGED))
+    return []
+
+
+def _as_seen(workspace: Workspace) -> sa.ColumnElement[bool]:
+    return sa.and_(Workspace.id == workspace.id, Workspace.settlement_number == workspace.settlement_number)
+
+
+def _paid_for(billing_account_id: int, to: Subscription | None) -> tuple[sa.ColumnElement[bool], ...]:
+    """All are this Billing Center account's, and what is to pay for them is too, and has not ended."""
+    whose = Workspace.billing_account_id == billing_account_id
+    if to is None:
+        return (whose,)
+    pays = sa.exists().where(
+        Subscription.id == to.id,
         Subscription.state == ACTIVE,
-        Subscription.billing_account_id == workspace.billing_account_id,
+        Subscription.billing_account_id == billing_account_id,
     )
-    changed = change(
-        sa.update(Workspace)
-        .where(
-            Workspace.id == workspace.id,
-            Workspace.settlement_number == seen,
-            Workspace.state == ACTIVE,
-            Workspace.billing_account_id == workspace.billing_account_id,
-            paid_for,
-        )
-        .values(
-            settlement_method=subscription.provider,
-            subscription_id=subscription.id,
-            settlement_number=seen + 1,
-            settlement_changed_at=now if counts else Workspace.settlement_changed_at,
-            locked_at=None,
-        )
-    )
-    if not changed:
-        db.session.refresh(workspace)
-        db.session.refresh(subscription)
-        refusal = refusal_of(workspace, subscription)
-        if refusal is not None and refusal.reason == BOUND:
-            return False
-        raise CannotBind(refusal or Refusal(CHANGED))
-    if seen == 1:
-        _write_first_down(workspace)
-    write_down(workspace.id, seen + 1, subscription.provider, subscription.id, by)
-    return True
+    return whose, pays
 
 
-def _write_first_down(workspace: Workspace) -> None:
-    """The first line of the history of a workspace as it was read, where it has none (see :data:`BEFORE`)."""
-    first = insert(Settlement).values(
-        workspace_id=workspace.id,
-        number=1,
-        at=workspace.created_at,
-        method=workspace.settlement_method,
-        subscription_id=workspace.subscription_id,
-        by=BEFORE,
-    )
-    db.session.execute(first.on_conflict_do_nothing())
+# The history ------------------------------------------------------------------------------------------------
+
+
+def write_first_lines(workspace_ids: list[int]) -> None:
+    """The first line of the history of workspaces that have none (see :data:`BEFORE`)."""
+    if not workspace_ids:
+        return
+    first = sa.select(
+        Workspace.id,
+        sa.literal(1),
+        Workspace.created_at,
+        sa.literal(SETTLED),
+        Workspace.settlement_method,
+        Workspace.subscription_id,
+        sa.literal(BEFORE),
+    ).where(Workspace.id.in_(workspace_ids), Workspace.settlement_number == 1)
+    columns = ["workspace_id", "number", "at", "what", "method", "subscription_id", "by"]
+    db.session.execute(insert(Settlement).from_select(columns, first).on_conflict_do_nothing())
 
 
 def write_down(workspace_id: int, number: int, method: str, subscription_id: int | None, by: str) -> None:
     """One line of a workspace's history. Goes with the change it tells of."""
-    db.session.add(
-        Settlement(
-            workspace_id=workspace_id,
-            number=number,
-            at=clock.now(),
-            method=method,
-            subscription_id=subscription_id,
-            by=by,
-        )
-    )
+    write_down_all([(workspace_id, number)], SETTLED, method, subscription_id, by)
+
+
+def write_down_all(
+    lines: Iterable[tuple[int, int]], what: str, method: str, subscription_id: int | None, by: str
+) -> None:
+    """The same line in the histories of several workspaces: ``(workspace id, number)`` of each. One statement."""
+    at = clock.now()
+    told = {"at": at, "what": what, "method": method, "subscription_id": subscription_id, "by": by}
+    rows = [{"workspace_id": workspace_id, "number": number, **told} for workspace_id, number in lines]
+    if rows:
+        db.session.execute(insert(Settlement).values(rows))

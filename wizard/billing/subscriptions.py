@@ -6,7 +6,7 @@ import sqlalchemy as sa
 from flask_sqlalchemy.pagination import Pagination
 from sqlalchemy.orm import joinedload
 
-from wizard import clock
+from wizard import clock, outbox
 from wizard.accounts.models import BillingAccount
 from wizard.billing.models import ACTIVE, DISSOLVED, CloudAccount, Subscription, Workspace
 from wizard.extensions import Base, change, db, insert
@@ -58,9 +58,14 @@ def record(purchase: Purchase) -> Subscription:
     return db.session.scalars(sa.select(Subscription).filter_by(identity=purchase.identity)).one()
 
 
-def claim(subscription_id: int, billing_account_id: int) -> None:
-    """Make a purchase this Billing Center account's. Raises :class:`SubscriptionTaken` if it is another's."""
-    claimed = change(
+def claim(subscription_id: int, billing_account_id: int) -> list[outbox.Due]:
+    """Make a purchase this Billing Center account's. Raises :class:`SubscriptionTaken` if it is another's.
+
+    Returns what the caller has to enqueue: the first time, what the same cloud account paid for before it cancelled
+    comes back to this purchase.
+    """
+    now = clock.now()
+    claimed_at = db.session.scalar(
         sa.update(Subscription)
         .where(
             Subscription.id == subscription_id,
@@ -70,10 +75,36 @@ def claim(subscription_id: int, billing_account_id: int) -> None:
                 Subscription.billing_account_id == billing_account_id,
             ),
         )
-        .values(billing_account_id=billing_account_id)
+        .values(
+            billing_account_id=billing_account_id,
+            claimed_at=sa.func.coalesce(Subscription.claimed_at, now),
+        )
+        .returning(Subscription.claimed_at),
+        execution_options={"synchronize_session": False},
     )
-    if not claimed:
+    if claimed_at is None:
         raise SubscriptionTaken
+    if claimed_at != now:
+        return []
+    return [
+        outbox.Due("billing.bring_back", {"subscription": subscription_id}, f"bring-back:{subscription_id}")
+    ]
+
+
+def inherit(subscription_id: int, billing_account_id: int) -> bool:
+    """Make a renewal the account's that had claimed what it follows. False if somebody has claimed it."""
+    return bool(
+        change(
+            sa.update(Subscription)
+            .where(Subscription.id == subscription_id, Subscription.billing_account_id.is_(None))
+            .values(billing_account_id=billing_account_id, claimed_at=clock.now())
+        )
+    )
+
+
+def hold(subscription: Subscription) -> None:
+    """Read a purchase anew; nobody changes it, or binds anything to it, before our commit."""
+    db.session.refresh(subscription, with_for_update={"of": Subscription})
 
 
 def payer_of_other_purchase(subscription: Subscription) -> BillingAccount | None:

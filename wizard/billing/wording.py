@@ -7,7 +7,7 @@ from flask_babel import force_locale
 from flask_babel import gettext as _
 
 from wizard.billing import settlement
-from wizard.billing.models import BEING_MADE, DISSOLVED, CloudAccount, Subscription, Workspace
+from wizard.billing.models import BEING_MADE, CLOSED, DISSOLVED, CloudAccount, Subscription, Workspace
 from wizard.sites import directory
 from wizard.wording import account_number, date_and_time, date_of
 
@@ -37,24 +37,31 @@ def state_of(workspace: Workspace) -> tuple[str, str]:
     """The shape and the word of a workspace's state, as macros/parts.html has them."""
     if workspace.state == BEING_MADE:
         return "making", _("Being made")
+    if workspace.state == CLOSED:
+        return "none", _("Closed")
     return ("locked", _("Locked")) if settlement.is_locked(workspace) else ("active", _("Active"))
 
 
 def payer_of(workspace: Workspace, locale: str | None = None) -> str:
-    """What settles a workspace: "AWS account 7828 5828 5006" or "Billing Center account wei.chen"."""
+    """What settles a workspace: "AWS account 7828 5828 5006", "Billing Center account wei.chen" or "Nothing"."""
     if locale is not None:
         with force_locale(locale):
             return payer_of(workspace)
-    if workspace.subscription is not None:
-        return cloud_account_name(workspace.subscription.cloud_account)
+    if paying := settlement.payer(workspace):
+        return cloud_account_name(paying.cloud_account)
+    if settlement.is_locked(workspace):
+        return _("Nothing")
     return _("Billing Center account %(username)s", username=workspace.billing_account.username)
 
 
-def refused(refusal: settlement.Refusal, workspace: Workspace, subscription: Subscription) -> str:
-    """Why a workspace cannot be bound, and what to do about it."""
-    cloud = current_app.extensions["marketplaces"][subscription.cloud_account.partition].words.cloud
+def refused(refusal: settlement.Refusal, workspace: Workspace, to: Subscription | None) -> str:
+    """Why a workspace cannot be settled by this subscription, or by its Billing Center account without one, and what
+    to do about it."""
+    cloud = current_app.extensions["marketplaces"][to.cloud_account.partition].words.cloud if to else ""
     if refusal.reason == settlement.SITE:
         site = directory.get(workspace.site_id).label
+        if to is None:
+            return _("Workspaces on %(site)s cannot be settled by a Billing Center account", site=site)
         return _("%(cloud)s cannot pay for workspaces on %(site)s", cloud=cloud, site=site)
     if refusal.reason == settlement.OTHER_PAYS:
         assert refusal.payer is not None
@@ -77,6 +84,7 @@ def refused(refusal: settlement.Refusal, workspace: Workspace, subscription: Sub
         settlement.BOUND: _("It is bound already"),
         BEING_MADE: _("It is still being made. Bind it when it is ready"),
         DISSOLVED: _("It was dissolved and cannot be used any more"),
+        CLOSED: _("It was locked for 14 days and is closed: it cannot be used any more"),
         settlement.SUBSCRIPTION_ENDED: _(
             "This subscription has ended. Subscribe at %(cloud)s once more, and bind it then", cloud=cloud
         ),

@@ -14,13 +14,13 @@ from wizard import clock, outbox
 from wizard.accounts.models import BillingAccount, ConsoleAccount
 from wizard.billing import settlement, subscriptions
 from wizard.billing.models import ACTIVE, BEING_MADE, BILLING_CENTER, DISSOLVED, Subscription, Workspace
-from wizard.extensions import change, db
+from wizard.extensions import db
 from wizard.lists import paginate
 from wizard.sites import directory, gateway
 from wizard.transactions import release
 
 _WITH_PAYER = (
-    sa.orm.joinedload(Workspace.subscription),
+    sa.orm.joinedload(Workspace.subscription).joinedload(Subscription.successor),
     sa.orm.joinedload(Workspace.billing_account),
     sa.orm.joinedload(Workspace.owner),
 )
@@ -73,18 +73,20 @@ def order(
         subscription_id=subscription.id if subscription else None,
         created_at=clock.now(),
     )
+    due: list[outbox.Due] = []
     try:
         with db.session.begin_nested():
             db.session.add(workspace)
             db.session.flush()
             settlement.write_down(workspace.id, 1, settling[0], workspace.subscription_id, by=by)
             if subscription:
-                subscriptions.claim(subscription.id, payer.id)
+                due = subscriptions.claim(subscription.id, payer.id)
     except IntegrityError:
         raise WorkspaceExists from None
-    outbox.enqueue(
-        "billing.make_workspace", {"workspace": workspace.id}, key=f"make-workspace:{workspace.id}"
+    make_it = outbox.Due(
+        "billing.make_workspace", {"workspace": workspace.id}, f"make-workspace:{workspace.id}"
     )
+    outbox.enqueue_all([make_it, *due])
     return workspace
 
 
@@ -101,13 +103,18 @@ def make(payload: dict[str, Any], entry_id: int) -> None:
     )
     release()
     gateway.console().create_workspace(site.id, details)
-    made = change(
+    made = db.session.execute(
         sa.update(Workspace)
         .where(Workspace.id == payload["workspace"], Workspace.state == BEING_MADE)
         .values(state=ACTIVE, made_at=clock.now())
-    )
-    if made:
-        outbox.enqueue("billing.tell_ready", payload, key=f"ready:{payload['workspace']}")
+        .returning(Workspace.locked_at),
+        execution_options={"synchronize_session": False},
+    ).first()
+    if made is None:
+        return
+    outbox.enqueue("billing.tell_ready", payload, key=f"ready:{payload['workspace']}")
+    if made.locked_at is not None:  # Its subscription ended before the site had made it.
+        outbox.enqueue("billing.tell_site", {"workspaces": [payload["workspace"]]})
 
 
 PER_PAGE = 20

@@ -19,7 +19,7 @@ def bind(journey: Journey, _form: Form) -> None:
     workspace = show.workspace_here(journey)
     try:
         changed = settlement.bind(workspace, journey.subscription, by=journey.named)
-    except settlement.CannotBind as no:
+    except settlement.CannotSettle as no:
         journeys.note(journey, "bind", "refused", workspace=workspace.public_id, why=no.refusal.reason)
         raise Refused(wording.refused(no.refusal, workspace, journey.subscription)) from None
     if changed:

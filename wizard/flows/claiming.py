@@ -39,7 +39,7 @@ def bind_account(journey: Journey, account_id: int) -> None:
     purchase = journey.subscription
     assert purchase is not None
     try:
-        subscriptions.claim(purchase.id, account_id)
+        due = subscriptions.claim(purchase.id, account_id)
     except subscriptions.SubscriptionTaken:
         db.session.refresh(purchase)
         journeys.note(journey, "account", "taken")
@@ -54,7 +54,7 @@ def bind_account(journey: Journey, account_id: int) -> None:
         journeys.answer(journey, site=site)
     journeys.note(journey, "account", "bound")
     told = {"journey": journey.id, "at": clock.now().isoformat()}
-    outbox.enqueue("flows.tell_bound", told, key=f"account-bound:{purchase.id}")
+    outbox.enqueue_all([outbox.Due("flows.tell_bound", told, f"account-bound:{purchase.id}"), *due])
 
 
 def is_lost(journey: Journey) -> bool:
@@ -69,7 +69,7 @@ def bind_more(subscription: Subscription, billing_account: BillingAccount) -> Jo
     Raises :class:`wizard.billing.subscriptions.SubscriptionTaken` if the purchase has ended or is not its own.
     """
     # First, and for what it decides: of two clicks at once the second waits here and finds the journey of the first.
-    subscriptions.claim(subscription.id, billing_account.id)
+    outbox.enqueue_all(subscriptions.claim(subscription.id, billing_account.id))
     going_on = journeys.unfinished_of_payer(billing_account.id, subscription.id)
     if going_on is not None:
         return going_on

@@ -10,6 +10,7 @@ from itertools import pairwise
 from flask import current_app
 from flask_babel import gettext as _
 
+from wizard.billing import settlement
 from wizard.billing.models import ACTIVE, CloudAccount, Subscription, Workspace
 from wizard.billing.wording import cloud_account_kind
 from wizard.flows.models import Journey
@@ -94,8 +95,8 @@ def of_workspace(workspace: Workspace) -> Line:
         workspace_node(workspace),
         Node("console", "exists", _("Console account"), (workspace.owner.username,)),
     ]
-    if workspace.subscription is not None:
-        nodes.insert(0, cloud_node(workspace.subscription.cloud_account))
+    if paying := settlement.payer(workspace):
+        nodes.insert(0, cloud_node(paying.cloud_account))
     return join(*nodes)
 
 

@@ -243,14 +243,12 @@ def list_of(journey: Journey, _form: Form) -> dict[str, Any]:
 def _row(journey: Journey, workspace: Workspace) -> dict[str, Any]:
     assert journey.subscription is not None
     refusal = settlement.refusal_of(workspace, journey.subscription)
-    bound = refusal is not None and refusal.reason == settlement.BOUND
+    bound, paying = refusal is not None and refusal.reason == settlement.BOUND, settlement.payer(workspace)
     return {
         "name": workspace.name,
         "public_id": workspace.public_id,
         "site": str(sites.get(workspace.site_id).label),
-        "payer": wording.cloud_account_name(workspace.subscription.cloud_account)
-        if workspace.subscription
-        else None,
+        "payer": wording.cloud_account_name(paying.cloud_account) if paying else None,
         "bound": bound,
         "being_made": workspace.state == BEING_MADE,
         "locked": settlement.is_locked(workspace),
@@ -308,19 +306,10 @@ def bind(journey: Journey, _form: Form) -> dict[str, Any]:
 
 def _settled_by(workspace: Workspace) -> dict[str, str]:
     """What settles it before the change, as a node of the line."""
-    if now := workspace.subscription:
-        state, kind = (
-            "exists" if now.pays else "ended",
-            wording.cloud_account_kind(now.cloud_account),
-        )
+    if now := settlement.payer(workspace) or settlement.lost(workspace):
+        state = "exists" if now is settlement.payer(workspace) else "ended"
+        kind = wording.cloud_account_kind(now.cloud_account)
         return {"kind": "cloud", "state": state, "title": kind, "detail": now.cloud_account.account_id}
-    if settlement.is_locked(workspace):
-        return {
-            "kind": "workspace",
-            "state": "locked",
-            "title": _("Locked"),
-            "detail": _("Nothing pays for it"),
-        }
     payer = workspace.billing_account.username
     return {"kind": "billing", "state": "exists", "title": _("Billing Center account"), "detail": payer}
 

@@ -3,6 +3,7 @@
 from wizard.outbox.entries import (
     BEAT_LOST,
     Backlog,
+    Due,
     NoLongerNeeded,
     NotNow,
     Work,
@@ -10,6 +11,7 @@ from wizard.outbox.entries import (
     beat,
     beats,
     enqueue,
+    enqueue_all,
     give_back,
     register,
     run_due,
@@ -18,6 +20,7 @@ from wizard.outbox.entries import (
 __all__ = [
     "BEAT_LOST",
     "Backlog",
+    "Due",
     "NoLongerNeeded",
     "NotNow",
     "Work",
@@ -25,6 +28,7 @@ __all__ = [
     "beat",
     "beats",
     "enqueue",
+    "enqueue_all",
     "give_back",
     "register",
     "run_due",

@@ -8,7 +8,7 @@ again later.
 
 import logging
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -50,19 +50,27 @@ def register(app: Flask, handlers: dict[str, Handler]) -> None:
     app.extensions.setdefault("outbox", {}).update(handlers)
 
 
+@dataclass(frozen=True)
+class Due:
+    """A side effect that is to happen. The same ``key`` twice is one."""
+
+    kind: str
+    payload: dict[str, Any]
+    key: str | None = None
+
+
 def enqueue(kind: str, payload: dict[str, Any], key: str | None = None) -> None:
-    """Write a side effect into the present transaction. The same ``key`` twice is one entry."""
+    """Write a side effect into the present transaction."""
+    enqueue_all([Due(kind, payload, key)])
+
+
+def enqueue_all(wanted: Iterable[Due]) -> None:
+    """Write side effects into the present transaction, in one statement."""
     now = clock.now()
-    values = {
-        "kind": kind,
-        "payload": payload,
-        "dedupe_key": key,
-        "created_at": now,
-        "run_after": now,
-        "attempts": 0,
-        **logs.origin(),
-    }
-    db.session.execute(insert(OutboxEntry).values(**values).on_conflict_do_nothing())
+    common = {"created_at": now, "run_after": now, "attempts": 0, **logs.origin()}
+    rows = [{"kind": due.kind, "payload": due.payload, "dedupe_key": due.key, **common} for due in wanted]
+    if rows:
+        db.session.execute(insert(OutboxEntry).values(rows).on_conflict_do_nothing())
 
 
 def run_due(owner: str, go_on: Callable[[], bool] = lambda: True, most: int = 50) -> int:
