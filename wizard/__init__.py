@@ -97,6 +97,7 @@ def create_app(settings: Settings) -> Flask:
             "billing.follow": endings.follow,
             "billing.bring_back": endings.bring_back,
             "billing.spread": notices.spread,
+            "billing.tell_ended": notices.tell_ended,
             "billing.tell_ready": notices.tell_ready,
             "flows.remind": reminders.tell,
             "flows.tell_bound": mails.tell_bound,
