@@ -44,7 +44,9 @@ class AwsPartition:
     Empty addresses are AWS's own, empty keys are the machine's identity. ``region``: of metering and STS;
     ``agreement_region``: the one that answers for agreements, "" where the partition has no such service;
     ``identifiers``: what tells two purchases apart, "licence" (agreement, else licence ARN) or "legacy"
-    (customer identifier and product code); ``manage_url``: where buyers see their subscriptions.
+    (customer identifier and product code); ``manage_url``: where buyers see their subscriptions;
+    ``dns_suffix``: what the names of AWS's own hosts end in. ``sns_topics`` (ARNs) and ``sqs_queues`` (URLs) bring
+    its messages; where ``sns_endpoint`` is set, certificates of SNS are taken from there and nowhere else.
     """
 
     name: str
@@ -53,11 +55,17 @@ class AwsPartition:
     agreement_region: str
     identifiers: str
     manage_url: str
+    dns_suffix: str = "amazonaws.com"
     product_codes: tuple[str, ...] = ()
+    sns_topics: tuple[str, ...] = ()
+    sqs_queues: tuple[str, ...] = ()
     marketplace_url: str = ""
     metering_endpoint: str = ""
+    entitlement_endpoint: str = ""
     agreement_endpoint: str = ""
     sts_endpoint: str = ""
+    sns_endpoint: str = ""
+    sqs_endpoint: str = ""
     access_key_id: str = ""
     secret_access_key: str = field(default="", repr=False)
     role_arn: str = ""
@@ -108,7 +116,13 @@ AWS_PARTITIONS = (
         "aws", "AWS", "us-east-1", "us-east-1", LICENCE, "https://aws.amazon.com/marketplace/management"
     ),
     AwsPartition(
-        "aws-cn", "AWS_CN", "cn-northwest-1", "", LEGACY, "https://awsmarketplace.amazonaws.cn/marketplace"
+        "aws-cn",
+        "AWS_CN",
+        "cn-northwest-1",
+        "",
+        LEGACY,
+        "https://awsmarketplace.amazonaws.cn/marketplace",
+        "amazonaws.com.cn",
     ),
     AwsPartition(
         "aws-eusc",
@@ -117,6 +131,7 @@ AWS_PARTITIONS = (
         "eusc-de-east-1",
         LICENCE,
         "https://console.amazonaws-eusc.eu/",
+        "amazonaws.eu",
     ),
 )
 """The partitions AWS Marketplace is in, with their defaults (botocore 1.44: ``endpoints.json``, and for the
@@ -247,6 +262,11 @@ class Settings:
                     f"Nobody is led to your listing in partition {p.name}: {p.variable('MARKETPLACE_URL')} is not "
                     "set, so buyers arrive from AWS only."
                 )
+            if p.product_codes and not p.sns_topics and not p.sqs_queues:
+                lines.append(
+                    f"Nobody tells what is cancelled in partition {p.name}: neither {p.variable('SQS_QUEUES')} nor "
+                    f"{p.variable('SNS_TOPICS')} is set."
+                )
         if self.sandbox and urlsplit(self.public_url).hostname not in ("127.0.0.1", "localhost", "::1"):
             lines.append(
                 "The sandbox is on: its mailbox shows every mail to anybody who can reach this server."
@@ -289,14 +309,16 @@ class _Reader:
 
         return self._read(name, default, convert, f"a whole number from {least} to {most}")
 
-    def words(self, name: str, default: tuple[str, ...]) -> tuple[str, ...]:
+    def words(
+        self, name: str, default: tuple[str, ...] = (), pattern: str = ".+", of: str = ""
+    ) -> tuple[str, ...]:
         def convert(raw: str) -> tuple[str, ...]:
             found = tuple(word.strip() for word in raw.split(",") if word.strip())
-            if not found:
+            if not found or not all(re.fullmatch(pattern, word) for word in found):
                 raise ValueError
             return found
 
-        return self._read(name, default, convert, "a comma-separated list")
+        return self._read(name, default, convert, f"a comma-separated list{of}")
 
     def one_of(self, name: str, values: tuple[str, ...], default: str = "") -> str:
         return self._read(
@@ -331,17 +353,35 @@ class _Reader:
         def word(name: str, default: str, pattern: str = r"\S+", wants: str = "one word") -> str:
             return self.text(of.variable(f"MARKETPLACE_{name}"), default, pattern, wants)
 
+        at_aws = re.escape(of.dns_suffix)
+        queue = (
+            r"https?://\S+"
+            if address("SQS_ENDPOINT")
+            else rf"https://sqs\.[a-z0-9-]+\.{at_aws}/\d{{12}}/[\w-]+"
+        )
         return replace(
             of,
             product_codes=self.words(of.variable("PRODUCT_CODES"), codes),
+            sns_topics=self.words(
+                of.variable("SNS_TOPICS"),
+                pattern=rf"arn:{of.name}:sns:[a-z0-9-]+:\d{{12}}:[\w-]+",
+                of=f" of topics such as arn:{of.name}:sns:{of.region}:111122223333:name",
+            ),
+            sqs_queues=self.words(
+                of.variable("SQS_QUEUES"),
+                pattern=queue,
+                of=f" of queues such as https://sqs.{of.region}.{of.dns_suffix}/111122223333/name",
+            ),
             region=word("REGION", of.region),
             identifiers=self.one_of(
                 of.variable("MARKETPLACE_IDENTIFIERS"), (LICENCE, LEGACY), of.identifiers
             ),
             marketplace_url=address("URL", of.marketplace_url),
             metering_endpoint=address("ENDPOINT"),
-            agreement_endpoint=address("AGREEMENT_ENDPOINT"),
-            sts_endpoint=address("STS_ENDPOINT"),
+            **{
+                f"{service}_endpoint": address(f"{service.upper()}_ENDPOINT")
+                for service in ("entitlement", "agreement", "sts", "sns", "sqs")
+            },
             access_key_id=word("ACCESS_KEY_ID", of.access_key_id),
             secret_access_key=self._env.get(of.variable("MARKETPLACE_SECRET_ACCESS_KEY"), "").strip()
             or of.secret_access_key,

@@ -119,6 +119,11 @@ def _mount_sandbox(app: Flask, settings: Settings) -> None:
             database=settings.sandbox_database,
             registration_urls={name: f"{settings.public_url}/marketplaces/{name}/landing" for name in on},
             wizard_origin=settings.public_url,
+            notification_urls={
+                name: f"{settings.public_url}/marketplaces/{name}/notifications" for name in on
+            },
+            sns_url=next((p.sns_endpoint for p in on.values()), "")
+            or f"{settings.sandbox_origin}/sandbox/aws/sns",
             product_codes={name: p.product_codes for name, p in on.items()},
             stylesheet_url=app.extensions["asset_urls"]["style"],
             script_url=app.extensions["asset_urls"]["script"],

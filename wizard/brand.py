@@ -20,6 +20,8 @@ LAYERS = ("reset", "tokens", "base", "layout", "components", "pages", "sandbox")
 """The cascade layers, weakest first. Each is a file of that name in `static/css/`, or a folder of files."""
 
 SETTLEMENT_METHODS = ("aws", "alibaba", "billing_center")
+MARKETPLACES = {"aws": "aws", "aws-cn": "aws", "aws-eusc": "aws", "alibaba": "alibaba"}
+"""Marketplace → the settlement method that its cloud accounts pay by."""
 GROUPS = ("mainland", "elsewhere")
 
 _CSS = Path(__file__).resolve().parent.parent / "static" / "css"
@@ -50,7 +52,8 @@ class Text:
 class SiteConfig:
     """One independent deployment of the vendor's service.
 
-    `settlement` lists what can pay for a workspace there, a subset of `SETTLEMENT_METHODS`.
+    `settlement` lists what can pay for a workspace there, a subset of `SETTLEMENT_METHODS`; `marketplaces` says
+    whose cloud accounts can, a subset of `MARKETPLACES`.
     """
 
     id: str
@@ -59,6 +62,7 @@ class SiteConfig:
     group: str
     settlement: tuple[str, ...]
     default_settlement: str
+    marketplaces: tuple[str, ...] = ()
 
     @property
     def label(self) -> Text:
@@ -233,7 +237,21 @@ def _site(entry: object, where: str) -> SiteConfig:
         group=entry["group"],
         settlement=tuple(methods),
         default_settlement=entry["default_settlement"],
+        marketplaces=_marketplaces(entry, methods, where),
     )
+
+
+def _marketplaces(entry: Mapping[str, Any], methods: list[str], where: str) -> tuple[str, ...]:
+    """Those a site lists; every one of its methods' where it lists none. No method may be left without one."""
+    possible = {name: method for name, method in MARKETPLACES.items() if method in methods}
+    listed = entry.get("marketplaces", list(possible))
+    if not isinstance(listed, list) or not all(isinstance(name, str) and name in possible for name in listed):
+        wanted = ", ".join(possible) or "nothing: no cloud pays there"
+        raise BrandError(f"{where}marketplaces in brand.toml wants a list of {wanted}.")
+    if missing := set(possible.values()) - {possible[name] for name in listed}:
+        method = min(missing)
+        raise BrandError(f"{where}marketplaces in brand.toml wants one of {method} too: settlement lists it.")
+    return tuple(listed)
 
 
 # Colour ----------------------------------------------------------------------------------------------------

@@ -21,9 +21,10 @@ from waitress.server import BaseWSGIServer, MultiSocketServer, create_server
 from werkzeug.exceptions import NotFound
 from werkzeug.middleware.dispatcher import DispatcherMiddleware
 
-from config import Settings, SettingsError
+from config import AwsPartition, Settings, SettingsError
 from wizard import create_app
 from wizard.brand import BrandError
+from wizard.sandbox.courier import Courier, start_courier
 from wizard.sandbox.mailbox import Mailbox, start_mailbox
 from wizard.worker import Worker
 
@@ -100,13 +101,14 @@ def _end(_signal: int, _frame: FrameType | None) -> None:
 
 
 class _Helpers:
-    """What the sandbox needs running: its mailbox, and a second listener for its AWS API.
+    """What the sandbox needs running: its mailbox, a second listener for its AWS API, and who delivers messages.
 
     ``settings`` are those given, pointed at the helpers wherever they named nothing else.
     """
 
     def __init__(self, settings: Settings) -> None:
         self._mailbox: Mailbox | None = None
+        self._courier: Courier | None = None
         if not settings.mail_server:
             self._mailbox = start_mailbox(settings.sandbox_database)
             settings = replace(settings, mail_server=self._mailbox.host, mail_port=self._mailbox.port)
@@ -115,14 +117,22 @@ class _Helpers:
         self.settings = at_sandbox(settings, f"http://127.0.0.1:{port}/sandbox")
 
     def serve_api(self, sandbox: Flask) -> None:
-        """Answer the wizard's AWS calls, in threads of their own."""
+        """Answer the wizard's AWS calls, in threads of their own, and carry AWS's messages to it."""
         mounted = DispatcherMiddleware(NotFound(), {"/sandbox": sandbox})
         api = create_server(
-            mounted, sockets=[self._listener], threads=THREADS, connection_limit=1000, ident=None
+            mounted,
+            sockets=[self._listener],
+            threads=THREADS + len(self.settings.aws_partitions),  # Whoever listens to a queue keeps one busy.
+            connection_limit=1000,
+            channel_request_lookahead=1,  # So that who has hung up is not read messages for.
+            ident=None,
         )
         threading.Thread(target=api.run, name="sandbox", daemon=True).start()
+        self._courier = start_courier(sandbox)
 
     def stop(self) -> None:
+        if self._courier:
+            self._courier.stop()
         if self._mailbox:
             self._mailbox.stop()
 
@@ -130,18 +140,34 @@ class _Helpers:
 def at_sandbox(settings: Settings, url: str) -> Settings:
     """These settings with AWS's services, in every partition that names no address of its own, at a sandbox.
 
-    ``url`` ends in /sandbox. One address serves all partitions: a call's signature says which it means.
+    ``url`` ends in /sandbox. One address serves all partitions: a call's signature says which it means. Topics have
+    the names AWS gives them; a partition that names topics or queues of its own keeps them.
     """
+    api = f"{url}/aws/api"
     partitions = {
         name: replace(
             p,
-            metering_endpoint=p.metering_endpoint or f"{url}/aws/api",
-            agreement_endpoint=p.agreement_endpoint or (f"{url}/aws/api" if p.agreement_region else ""),
+            metering_endpoint=p.metering_endpoint or api,
+            entitlement_endpoint=p.entitlement_endpoint or api,
+            agreement_endpoint=p.agreement_endpoint or (api if p.agreement_region else ""),
             sts_endpoint=p.sts_endpoint or f"{url}/aws/sts",
+            sns_endpoint=p.sns_endpoint or f"{url}/aws/sns",
+            sqs_endpoint=p.sqs_endpoint or api,
+            sns_topics=p.sns_topics or _topics(p),
+            sqs_queues=p.sqs_queues or ((f"{api}/queue/{name}",) if p.product_codes else ()),
         )
         for name, p in settings.aws_partitions.items()
     }
     return replace(settings, aws_partitions=partitions)
+
+
+def _topics(of: AwsPartition) -> tuple[str, ...]:
+    """The topics AWS makes for each listing, by their names in the *AWS Marketplace seller guide*."""
+    return tuple(
+        f"arn:{of.name}:sns:{of.region}:287250355862:aws-mp-{about}-notification-{code}"
+        for code in of.product_codes
+        for about in ("subscription", "entitlement")
+    )
 
 
 def _print_doors(settings: Settings) -> None:

@@ -61,7 +61,13 @@ def accounts_of(app: Flask, person: Person, site: str = "us1") -> Owner:
 
 
 def purchases(
-    app: Flask, owner: Owner, count: int = 1, *, cloud_account: str = "", **values: Any
+    app: Flask,
+    owner: Owner,
+    count: int = 1,
+    *,
+    cloud_account: str = "",
+    marketplace: str = "aws",
+    **values: Any,
 ) -> list[int]:
     """The ids of so many subscriptions, oldest first: each of a cloud account of its own, or all of one number."""
     now = datetime.fromisoformat("2026-03-03T10:00:00+00:00")
@@ -69,7 +75,7 @@ def purchases(
     accounts = [cloud_account] if cloud_account else [f"{number:012}" for number in numbers]
     with app.app_context():
         made = [
-            {"provider": "aws", "partition": "aws", "account_id": account, "created_at": now}
+            {"provider": "aws", "partition": marketplace, "account_id": account, "created_at": now}
             for account in accounts
         ]
         ids = _insert(CloudAccount, made)

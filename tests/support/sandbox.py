@@ -1,15 +1,17 @@
 """A sandbox to test with: its app, a live threaded server, and clients that speak to it as strangers do."""
 
 import json
+import socket
 import threading
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import boto3
 import botocore.loaders
@@ -23,6 +25,7 @@ from config import Settings
 from wizard.brand import load_brand
 from wizard.run import at_sandbox
 from wizard.sandbox import SandboxSettings, create_sandbox
+from wizard.sandbox.courier import Courier, Post
 from wizard.sandbox.partitions import PARTITIONS
 
 # A new session reads its megabytes of service descriptions anew, and every app has sessions of its own.
@@ -52,11 +55,14 @@ def settings(folder: Path, clock: Clock | None = None, **changes: Any) -> Sandbo
     made = SandboxSettings(
         database=str(folder / "sandbox.db"),
         registration_urls={name: f"{WIZARD}/marketplaces/{name}/landing" for name in PARTITIONS},
+        notification_urls={name: f"{WIZARD}/marketplaces/{name}/notifications" for name in PARTITIONS},
+        sns_url="http://localhost/sandbox/aws/sns",
         wizard_origin=WIZARD,
         product_codes={"aws": (PRODUCT,), "aws-cn": (CHINA_PRODUCT,), "aws-eusc": (SOVEREIGN_PRODUCT,)},
         stylesheet_url="/static/style.css",
         script_url="/static/script.js",
         brand=load_brand(ROOT / "brand.toml"),
+        pace=0,
         now=clock or Clock(),
     )
     return replace(made, **changes)
@@ -71,8 +77,10 @@ def in_partition(settings: Settings, name: str = "aws", **changes: Any) -> Setti
 
 def at(settings: Settings, url: str) -> Settings:
     """The product's settings with every partition's AWS at another sandbox; ``url`` ends in /sandbox."""
+    services = ("metering", "entitlement", "agreement", "sts", "sns", "sqs")
+    nowhere: dict[str, Any] = {f"{service}_endpoint": "" for service in services}
     for name in settings.aws_partitions:
-        settings = in_partition(settings, name, metering_endpoint="", agreement_endpoint="", sts_endpoint="")
+        settings = in_partition(settings, name, **nowhere, sqs_queues=())
     return at_sandbox(settings, url)
 
 
@@ -97,7 +105,7 @@ def aws_client(
     return boto3.client(
         service,
         region_name=PARTITIONS[partition].region,
-        endpoint_url=f"{url}/aws/{'sts' if service == 'sts' else 'api'}",
+        endpoint_url=f"{url}/aws/{service if service in ('sts', 'sns') else 'api'}",
         aws_access_key_id=given["AccessKeyId"],
         aws_secret_access_key=given["SecretAccessKey"],
         aws_session_token=given.get("SessionToken"),
@@ -112,6 +120,7 @@ class LiveSandbox:
     url: str
     settings: SandboxSettings
     clock: Clock
+    app: Flask
     _clients: dict[tuple[str, str, str], Any] = field(default_factory=dict)
 
     def aws(self, service: str, partition: str = "aws", credentials: dict[str, Any] | None = None) -> Any:
@@ -126,6 +135,14 @@ class LiveSandbox:
         answer = dict(self.aws("meteringmarketplace", partition).resolve_customer(RegistrationToken=token))
         answer.pop("ResponseMetadata")
         return answer
+
+    def deliver(self, post: Post, agreement_id: str | None = None) -> int:
+        """Post what SNS has to say by now, of one purchase or of all, as :func:`to_app` does. Returns how many."""
+        return Courier(self.app, post).deliver(agreement_id)
+
+    def queue(self, partition: str = "aws") -> str:
+        """The address of a partition's queue."""
+        return f"{self.url}/aws/api/queue/{partition}"
 
     def buy(self, **wish: Any) -> dict[str, Any]:
         status, answer = self.post("/aws/purchases", wish)
@@ -149,14 +166,27 @@ class LiveSandbox:
                 return error.code, json.load(error)
 
 
+def to_app(app: Flask) -> Post:
+    """Posts AWS's messages to an app of the product's, without a socket."""
+
+    def post(url: str, body: bytes, headers: Mapping[str, str]) -> int:
+        path = urlsplit(url).path
+        return app.test_client().post(path, data=body, headers=dict(headers)).status_code
+
+    return post
+
+
 @contextmanager
 def live_sandbox(folder: Path, **changes: Any) -> Iterator[LiveSandbox]:
     clock = Clock()
-    its_settings = settings(folder, clock, **changes)
-    server = make_server("127.0.0.1", 0, mounted(create_sandbox(its_settings)), threaded=True)
+    listener = socket.create_server(("127.0.0.1", 0), backlog=128)
+    url = f"http://127.0.0.1:{listener.getsockname()[1]}/sandbox"
+    its_settings = settings(folder, clock, **{"sns_url": f"{url}/aws/sns"} | changes)
+    app = create_sandbox(its_settings)
+    server = make_server("127.0.0.1", 0, mounted(app), threaded=True, fd=listener.fileno())
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
     thread.start()
-    live = LiveSandbox(f"http://127.0.0.1:{server.server_port}/sandbox", its_settings, clock)
+    live = LiveSandbox(url, its_settings, clock, app)
     try:
         yield live
     finally:
@@ -165,3 +195,4 @@ def live_sandbox(folder: Path, **changes: Any) -> Iterator[LiveSandbox]:
         server.shutdown()
         thread.join()
         server.server_close()
+        listener.close()

@@ -62,9 +62,9 @@ class World:
         return made
 
     def end(self, purchase: Subscription, why: str = CANCELLED, **more: Any) -> bool:
-        """Its marketplace says that it ended, now."""
+        """Its marketplace says that it ended, now, or why it did."""
         subscriptions.hold(purchase)
-        changed = endings.live(purchase, endings.Life(clock.now(), why, **more))
+        changed = endings.live(purchase, endings.Life(purchase.ended_at or clock.now(), why, **more))
         db.session.commit()
         return changed
 

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
+from config import AWS_PARTITIONS
 from tests.support.databases import ROOT
 from wizard.brand import (
     INK_DARK,
@@ -168,6 +169,20 @@ def broken(**changes: Any) -> Callable[[str], str]:
     return apply
 
 
+def listing(marketplaces: str) -> Callable[[str], str]:
+    """The second brand, whose first site lists these marketplaces."""
+    return lambda text: text.replace("\nsettlement =", f"\nmarketplaces = {marketplaces}\nsettlement =", 1)
+
+
+def test_a_site_takes_the_accounts_of_the_marketplaces_it_lists_or_of_all_of_its_methods(
+    brand_file: Callable[[str], Path],
+) -> None:
+    limited, anything, no_cloud = load_brand(brand_file(listing('["aws-cn"]')(SECOND))).sites
+    assert limited.marketplaces == ("aws-cn",)
+    assert anything.marketplaces == tuple(partition.name for partition in AWS_PARTITIONS)
+    assert no_cloud.marketplaces == ()
+
+
 WRONG = [
     ("name", broken(name=None)),
     ("name", broken(name='"  "')),
@@ -192,6 +207,10 @@ WRONG = [
     ("sites[0].settlement", broken(settlement='["gold"]')),
     ("sites[0].settlement", broken(settlement="[]")),
     ("sites[0].default_settlement", broken(default_settlement='"alibaba"')),
+    ("sites[0].marketplaces", listing('"aws-cn"')),
+    ("sites[0].marketplaces", listing('["alibaba"]')),
+    ("sites[0].marketplaces", listing('["aws-cn", ["aws"]]')),
+    ("sites[0].marketplaces", listing("[]")),
 ]
 
 

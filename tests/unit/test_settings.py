@@ -1,6 +1,7 @@
 """Settings: what is right is taken, what is wrong stops the start with one sentence that names the variable."""
 
 import stat
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -61,6 +62,15 @@ WRONG = [
     ("AWS_PRODUCT_CODES", ","),
     ("AWS_MARKETPLACE_ENDPOINT", "metering.us-east-1.amazonaws.com"),
     ("AWS_MARKETPLACE_URL", "aws"),
+    ("AWS_SNS_TOPICS", "aws-mp-subscription-notification-payg"),
+    ("AWS_SNS_TOPICS", "arn:aws-cn:sns:cn-northwest-1:111122223333:name"),
+    ("AWS_SNS_TOPICS", "arn:aws:sns:us-east-1:111122223333:one,two"),
+    ("AWS_SQS_QUEUES", "name"),
+    ("AWS_SQS_QUEUES", "http://sqs.us-east-1.amazonaws.com/111122223333/name"),
+    ("AWS_SQS_QUEUES", "https://sqs.cn-northwest-1.amazonaws.com.cn/111122223333/name"),
+    ("AWS_SQS_QUEUES", "https://sqs.us-east-1.amazonaws.com.example/111122223333/name"),
+    ("AWS_CN_SQS_QUEUES", "https://sqs.us-east-1.amazonaws.com/111122223333/name"),
+    ("AWS_EUSC_MARKETPLACE_SNS_ENDPOINT", "sns"),
     ("AWS_CN_PRODUCT_CODES", ","),
     ("AWS_CN_MARKETPLACE_STS_ENDPOINT", "sts"),
     ("AWS_CN_MARKETPLACE_IDENTIFIERS", "customers"),
@@ -220,10 +230,20 @@ def test_what_is_off_is_said_in_one_line_each(plain: dict[str, str], sandbox: di
     keys |= {f"{prefix}_MARKETPLACE_SECRET_ACCESS_KEY": "s3cret" for prefix in PREFIXES}
     on = codes | keys | {"MAIL_SERVER": "smtp.example.com", "MAIL_SENDER": "hello@example.com"}
     on |= {"PASSWORD_BREACH_URL": "https://api.pwnedpasswords.com/range/"}
+    unheard = Settings.from_env(plain | on).notices()
+    assert [f"{prefix}_SNS_TOPICS" in line for prefix in PREFIXES for line in unheard].count(True) == 3
+    on |= {f"{prefix}_{name}": value for prefix, name, value in heard()}
     unlisted = Settings.from_env(plain | on).notices()
     assert ["_MARKETPLACE_URL" in line for line in unlisted] == [True] * 3
     listings = {f"{prefix}_MARKETPLACE_URL": "https://market.example/p" for prefix in PREFIXES}
     assert Settings.from_env(plain | on | listings).notices() == []
+
+
+def heard() -> Iterator[tuple[str, str, str]]:
+    """``(prefix, variable, value)``: by a queue in two partitions, by a topic in the third."""
+    yield "AWS", "SQS_QUEUES", "https://sqs.us-east-1.amazonaws.com/111122223333/from-aws"
+    yield "AWS_EUSC", "SQS_QUEUES", "https://sqs.eusc-de-east-1.amazonaws.eu/111122223333/from-aws"
+    yield "AWS_CN", "SNS_TOPICS", "arn:aws-cn:sns:cn-northwest-1:111122223333:from-aws"
 
 
 @pytest.mark.parametrize(
@@ -302,11 +322,22 @@ def test_each_partition_of_aws_has_defaults_and_variables_of_its_own(
         "MARKETPLACE_ROLE_ARN": f"arn:{name}:iam::111122223333:role/path/seller",
         "MARKETPLACE_EXTERNAL_ID": "from-the-seller",
         "MARKETPLACE_IDENTIFIERS": others[identifiers],
+        "SNS_TOPICS": f"arn:{name}:sns:{region}:111122223333:one, arn:{name}:sns:{region}:111122223333:two",
+        "MARKETPLACE_SQS_ENDPOINT": "https://vpce-1.sqs.example",
+        "SQS_QUEUES": "https://vpce-1.sqs.example/111122223333/from-aws",
+        "MARKETPLACE_SNS_ENDPOINT": "https://sns.example",
+        "MARKETPLACE_ENTITLEMENT_ENDPOINT": "https://entitlement.example",
     }
     settings = Settings.from_env(plain | {f"{prefix}_{variable}": value for variable, value in given.items()})
     on = settings.aws_partitions[name]
     assert (on.product_codes, on.marketplace_url) == (("one", "two"), "https://market.example/listing")
     assert (on.metering_endpoint, on.sts_endpoint) == ("https://metering.example", "https://sts.example")
+    assert (on.entitlement_endpoint, on.sns_endpoint) == (
+        "https://entitlement.example",
+        "https://sns.example",
+    )
+    assert (on.sqs_endpoint, on.sqs_queues) == (given["MARKETPLACE_SQS_ENDPOINT"], (given["SQS_QUEUES"],))
+    assert on.sns_topics == tuple(given["SNS_TOPICS"].split(", "))
     assert (on.access_key_id, on.secret_access_key) == ("AKIA", "s3cret")
     assert (on.role_arn, on.external_id) == (given["MARKETPLACE_ROLE_ARN"], "from-the-seller")
     assert on.identifiers == others[identifiers]

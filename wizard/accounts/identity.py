@@ -54,6 +54,14 @@ def billing_account() -> BillingAccount:
     return cast("BillingAccount", current_user)
 
 
+def billing_account_here() -> BillingAccount | None:
+    """The Billing Center account signed in here, on any page. No statement where it is loaded already."""
+    if request.blueprint == "billing_center":
+        return billing_account()
+    signed_in = billing_account_id()
+    return db.session.get(BillingAccount, signed_in) if signed_in else None
+
+
 def fresh_billing_account() -> BillingAccount | None:
     """The Billing Center account that signed in here within :data:`FRESH`. One statement, none without a cookie."""
     return _load(BillingAccount, BILLING, Session.created_at > clock.now() - FRESH)

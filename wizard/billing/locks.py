@@ -7,6 +7,7 @@ closed before its owners were warned and had three days to act, however late the
 from datetime import datetime, timedelta
 
 import sqlalchemy as sa
+from sqlalchemy.orm import aliased
 
 from wizard import clock, outbox
 from wizard.billing import endings, settlement
@@ -128,12 +129,20 @@ def close() -> bool:
 def _due(*when: sa.ColumnElement[bool]) -> Subscription | None:
     """An ended subscription that has locked workspaces which nothing follows, held until our commit; another worker
     takes another one. SQLite has one writer anyway."""
+    again = aliased(Subscription)
+    about_to_follow = sa.exists().where(  # The job that brings its workspaces back may only be late.
+        again.cloud_account_id == Subscription.cloud_account_id,
+        again.billing_account_id == Subscription.billing_account_id,
+        again.state == ACTIVE,
+        again.claimed_at > Subscription.stopped_at,
+    )
     return db.session.scalar(
         sa.select(Subscription)
         .where(
             Subscription.state == ENDED,
             Subscription.on_end == LOCK,
             Subscription.successor_id.is_(None),
+            ~about_to_follow,
             *when,
             sa.exists().where(*_still_locked(Subscription.id)),
         )

@@ -106,6 +106,11 @@ class Subscription(Base):
         """Whether its end has locked the workspaces it paid for, unless something follows it."""
         return self.state == ENDED and self.on_end not in (SWITCH, STAY)
 
+    @property
+    def paid_through(self) -> tuple[str, str]:
+        """The settlement method it is, and the marketplace it was bought at: what a site allows or not."""
+        return self.provider, self.cloud_account.partition
+
 
 class Workspace(Base):
     """A workspace on one site. ``language`` ("en", "zh") is its template language, fixed for life.

@@ -156,15 +156,16 @@ def refusal_of(workspace: Workspace, to: Subscription | None) -> Refusal | None:
         return Refusal(SUBSCRIPTION_ENDED)
     if settled_so:
         return Refusal(BOUND)
-    if not is_allowed(workspace, to.provider if to else BILLING_CENTER):
+    if not is_allowed(workspace, *(to.paid_through if to else (BILLING_CENTER,))):
         return Refusal(SITE)
     return None if is_locked(workspace) else refusal_to_leave(workspace)
 
 
-def is_allowed(workspace: Workspace, method: str) -> bool:
-    """Whether its site takes a method; staff may have let its Billing Center account choose any."""
+def is_allowed(workspace: Workspace, method: str, marketplace: str | None = None) -> bool:
+    """Whether its site takes a method and a marketplace; staff may have let its Billing Center account choose any."""
     site = directory.get(workspace.site_id)
-    return directory.allows(site, method) or (bool(site.settlement) and workspace.billing_account.any_method)
+    any_method = bool(site.settlement) and workspace.billing_account.any_method
+    return any_method or directory.allows(site, method, marketplace)
 
 
 def refusal_to_leave(workspace: Workspace) -> Refusal | None:

@@ -57,8 +57,8 @@ def order(
     Raises :class:`WorkspaceExists`, :class:`MethodNotAllowed` or
     :class:`wizard.billing.subscriptions.SubscriptionTaken`; then nothing was written.
     """
-    method = subscription.provider if subscription else BILLING_CENTER
-    if not directory.allows(directory.get(wanted.site_id), method):
+    settling = subscription.paid_through if subscription else (BILLING_CENTER,)
+    if not directory.allows(directory.get(wanted.site_id), *settling):
         raise MethodNotAllowed
     workspace = Workspace(
         public_id=f"wksp_{secrets.token_hex(8)}",
@@ -69,7 +69,7 @@ def order(
         state=BEING_MADE,
         owner_id=owner.id,
         billing_account_id=payer.id,
-        settlement_method=method,
+        settlement_method=settling[0],
         subscription_id=subscription.id if subscription else None,
         created_at=clock.now(),
     )
@@ -78,7 +78,7 @@ def order(
         with db.session.begin_nested():
             db.session.add(workspace)
             db.session.flush()
-            settlement.write_down(workspace.id, 1, method, workspace.subscription_id, by=by)
+            settlement.write_down(workspace.id, 1, settling[0], workspace.subscription_id, by=by)
             if subscription:
                 due = subscriptions.claim(subscription.id, payer.id)
     except IntegrityError:
@@ -147,15 +147,15 @@ def _named(search: str) -> tuple[sa.ColumnElement[bool], ...]:
     return (sa.or_(*(c.icontains(search, autoescape=True) for c in columns)),) if search else ()
 
 
-def newest_site(billing_account_id: int, method: str) -> str | None:
-    """Where this Billing Center account's newest workspace lives, if new ones may be settled that way there."""
+def newest_site(billing_account_id: int, subscription: Subscription) -> str | None:
+    """Where this Billing Center account's newest workspace lives, if a subscription may pay for new ones there."""
     site_id = db.session.scalar(
         sa.select(Workspace.site_id)
         .where(Workspace.billing_account_id == billing_account_id)
         .order_by(Workspace.id.desc())
         .limit(1)
     )
-    known = {site.id for site in directory.all_sites() if directory.allows(site, method)}
+    known = {site.id for site in directory.all_sites() if directory.allows(site, *subscription.paid_through)}
     return site_id if site_id in known else None
 
 

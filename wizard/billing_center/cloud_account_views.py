@@ -3,7 +3,7 @@
 from itertools import groupby
 from typing import Any
 
-from flask import abort, flash, redirect, url_for
+from flask import abort, flash, redirect, render_template, url_for
 from flask.typing import ResponseReturnValue
 from flask_babel import gettext as _
 
@@ -11,7 +11,7 @@ from wizard.accounts import identity
 from wizard.billing import subscriptions, workspaces
 from wizard.billing.models import Subscription, Workspace
 from wizard.billing.wording import cloud_account_name, purchase_id, state_of
-from wizard.billing_center.views import bp, page
+from wizard.billing_center.views import bp
 from wizard.flows import claiming, journeys, line
 from wizard.forms import Button
 from wizard.limits import limited
@@ -38,7 +38,7 @@ def cloud_accounts() -> str:
         )
         for account, bought in groupby(mine.items, lambda one: one.cloud_account)
     ]
-    return page(
+    return render_template(
         "billing_center/cloud_accounts.html",
         accounts=accounts,
         listed=Listed(mine, search),
@@ -53,7 +53,7 @@ def cloud_account(subscription_id: int) -> str:
     search = searched_for()
     paid = workspaces.paid_by(bought, search, page_number())
     begun = journeys.unfinished_of_payer(identity.billing_account().id, bought.id)
-    return page(
+    return render_template(
         "billing_center/cloud_account.html",
         account=cloud_account_name(bought.cloud_account),
         one=_told(

@@ -80,18 +80,18 @@ def front() -> ResponseReturnValue:
     return redirect(url_for(".cloud_accounts"), 303)
 
 
-def page(template: str, **context: Any) -> str:
-    """A page of somebody signed in, with what stands at the top of each."""
-    menu = [(_("Cloud accounts"), url_for(".cloud_accounts"), ("cloud_accounts", "cloud_account"))]
-    return render_template(
-        template,
-        place=_("Billing Center"),
-        home_url=url_for(".front"),
-        menu=[
-            (text, url, request.endpoint in [f"{bp.name}.{name}" for name in of]) for text, url, of in menu
-        ],
-        username=identity.billing_account().username,
-        sign_out=Button(),
-        sign_out_url=url_for(".sign_out"),
-        **context,
-    )
+@bp.app_template_global()
+def billing_center() -> dict[str, Any]:
+    """The top of every page that belongs to the Billing Center, also where a flow draws it: the menu and the way out.
+
+    ``menu``: [(key, text, address)]; a page says with ``section`` which of them it belongs to.
+    """
+    account = identity.billing_account_here()
+    return {
+        "place": _("Billing Center"),
+        "home_url": url_for("billing_center.front"),
+        "menu": [("cloud_accounts", _("Cloud accounts"), url_for("billing_center.cloud_accounts"))],
+        "username": account.username if account else None,
+        "sign_out": Button(),
+        "sign_out_url": url_for("billing_center.sign_out"),
+    }

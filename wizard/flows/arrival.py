@@ -110,4 +110,4 @@ def _can_take(journey: Journey, arrival: Arrival) -> bool:
     if journeys.is_over(journey) or journey.is_finished or journey.subscription_id is not None:
         return False
     site = journey.answers.get("site")
-    return site is None or directory.allows(directory.get(site), arrival.subscription.provider)
+    return site is None or directory.allows(directory.get(site), *arrival.subscription.paid_through)

@@ -50,7 +50,7 @@ def bind_account(journey: Journey, account_id: int) -> None:
         return
     set_committed_value(purchase, "billing_account_id", account_id)  # As the UPDATE has just written.
     journey.billing_account_id = account_id
-    if "site" not in journey.answers and (site := workspaces.newest_site(account_id, purchase.provider)):
+    if "site" not in journey.answers and (site := workspaces.newest_site(account_id, purchase)):
         journeys.answer(journey, site=site)
     journeys.note(journey, "account", "bound")
     told = {"journey": journey.id, "at": clock.now().isoformat()}

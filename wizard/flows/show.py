@@ -47,8 +47,9 @@ def purchase(bought: Journey | Arrival) -> str | None:
     return f"{cloud_account_name(bought.subscription.cloud_account)} · {line.product_title()}"
 
 
-def _paying(journey: Journey) -> str | None:
-    return journey.subscription.provider if journey.subscription else None
+def paid_through(journey: Journey) -> tuple[str, ...]:
+    """The settlement method of the journey's purchase and its marketplace; nothing without one."""
+    return journey.subscription.paid_through if journey.subscription else ()
 
 
 def payment(account: CloudAccount) -> dict[str, Any]:
@@ -68,14 +69,14 @@ def payment(account: CloudAccount) -> dict[str, Any]:
 
 def basic_form(journey: Journey) -> BasicForm:
     form = BasicForm(data={**_suggestion(journey, "email"), **journey.answers})
-    form.site.choices = choices.offered(_paying(journey))
+    form.site.choices = choices.offered(*paid_through(journey))
     form.keeps_password = journey.password_hash is not None
     return form
 
 
 def basic(journey: Journey, form: BasicForm) -> dict[str, Any]:
     return {
-        "site_groups": choices.groups(_paying(journey)),
+        "site_groups": choices.groups(*paid_through(journey)),
         "keeps_password": form.keeps_password,
         "suggested": suggested(journey, form),
         # Somebody who came with a purchase has nothing to begin again with.

@@ -48,13 +48,12 @@ def around(journey: Journey) -> dict[str, Any]:
     form = SiteForm(formdata=None, data={"site": journey.answers.get("site")})
     form.site.id = "site-of-new"  # A page may ask for the site itself, and ids and names must be unique.
     form.site.label.text = _("Site for new workspaces")
-    method = method_of(journey)
     chosen = site_of(journey)
     return {
         "chooser": {
             "form": form,
             "field": form.site,
-            "groups": choices.groups(method),
+            "groups": choices.groups(*show.paid_through(journey)),
             "label": str(chosen.label) if chosen else None,
             "url": url_for("flows.site", reference=journey.reference, back=request.full_path.rstrip("?"))
             if journey.is_written
@@ -65,20 +64,15 @@ def around(journey: Journey) -> dict[str, Any]:
 
 def site_form(journey: Journey) -> SiteForm:
     form = SiteForm()
-    form.site.choices = choices.offered(method_of(journey))
+    form.site.choices = choices.offered(*show.paid_through(journey))
     return form
 
 
 def site_of(journey: Journey) -> Any:
     """The site chosen for new workspaces, or None."""
     chosen = journey.answers.get("site", "")
-    offered = {choice.value for choice in choices.offered(method_of(journey))}
+    offered = {choice.value for choice in choices.offered(*show.paid_through(journey))}
     return sites.get(chosen) if chosen in offered else None
-
-
-def method_of(journey: Journey) -> str | None:
-    """How the purchase settles."""
-    return journey.subscription.provider if journey.subscription else None
 
 
 def line_of(journey: Journey, step: str) -> line.Line:

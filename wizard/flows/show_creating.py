@@ -9,7 +9,7 @@ from wizard.flows import new_account, show
 from wizard.flows.forms import CreateAccountForm, CreateForm, OwnUsernameForm
 from wizard.flows.models import Journey
 from wizard.flows.new_account import address_proven
-from wizard.flows.show_binding import around, method_of, payment, site_of
+from wizard.flows.show_binding import around, payment, site_of
 from wizard.sites import choices
 from wizard.sites import directory as sites
 from wizard.verification import codes
@@ -38,7 +38,7 @@ def username_form(journey: Journey) -> OwnUsernameForm:
 
 
 def _fill(form: F, journey: Journey) -> F:
-    offered = choices.offered(method_of(journey))
+    offered = choices.offered(*show.paid_through(journey))
     form.new_site.choices = offered
     if chosen := site_of(journey):
         form.site_now = chosen.id
@@ -78,7 +78,7 @@ def _create(journey: Journey, key: str, purpose: str, form: CreateForm) -> dict[
         "mailed": mailed,
         "proven": _is_proven(journey, form),
         "site": site_of(journey),
-        "site_groups": choices.groups(method_of(journey)),
+        "site_groups": choices.groups(*show.paid_through(journey)),
         "have_url": url_for("flows.step", reference=journey.reference, key="create"),
         "none_url": url_for("flows.step", reference=journey.reference, key="create-account"),
         "send_url": url_for("flows.action", reference=journey.reference, key=key, name="code"),

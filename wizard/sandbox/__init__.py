@@ -46,14 +46,20 @@ from wizard.i18n import PoBabel, init_languages
 from wizard.sandbox.api import api
 from wizard.sandbox.credentials import Sessions
 from wizard.sandbox.doors import doors
+from wizard.sandbox.events import Listing
 from wizard.sandbox.mailbox_pages import mailbox_pages
 from wizard.sandbox.mails import Mails
+from wizard.sandbox.message_doors import message_doors
+from wizard.sandbox.messages import Messages
 from wizard.sandbox.metering import Meter
 from wizard.sandbox.pages import aws_pages, pages
 from wizard.sandbox.purchases import Marketplace
 from wizard.sandbox.settings import Dimension, SandboxSettings
+from wizard.sandbox.signing import Signer
+from wizard.sandbox.sns import sns
 from wizard.sandbox.store import Store
 from wizard.sandbox.sts import sts
+from wizard.sandbox.topics import Topics
 from wizard.sandbox.web import Sandbox, init_web
 
 __all__ = ["Dimension", "SandboxSettings", "create_sandbox"]
@@ -66,15 +72,27 @@ def create_sandbox(settings: SandboxSettings) -> Flask:
     app = Flask("wizard.sandbox", template_folder=str(_TEMPLATES), static_folder=None)
     app.config["MAX_CONTENT_LENGTH"] = 1024 * 1024  # AWS's own limit for a request to the metering service
     store = Store(settings.database)
+    subscribed = {name: settings.product_codes.get(name, ()) for name in settings.notification_urls}
+    messages = Messages(store, settings.now, subscribed)
     app.extensions["sandbox"] = Sandbox(
         settings,
-        Marketplace(store, settings.now, {d.key: d.entitled for d in settings.dimensions}),
+        Marketplace(
+            store,
+            settings.now,
+            {d.key: d.entitled for d in settings.dimensions},
+            messages,
+            Listing(settings.brand.product_title.en, settings.brand.name),
+            settings.pace,
+        ),
         Meter(store, settings.now, [d.key for d in settings.dimensions], settings.product_codes),
         Sessions(store, settings.now),
         Mails(store, settings.now),
+        messages,
+        Topics(store, settings.now, messages),
+        Signer(store, settings.now),
     )
     init_languages(app, PoBabel(domain="sandbox"))
     init_web(app)
-    for room in (pages, aws_pages, mailbox_pages, doors, api, sts):
+    for room in (pages, aws_pages, mailbox_pages, doors, message_doors, api, sts, sns):
         app.register_blueprint(room)
     return app

@@ -10,6 +10,8 @@ from flask import Flask, Response
 
 from wizard.brand import load_brand, stylesheet
 from wizard.sandbox import SandboxSettings, create_sandbox
+from wizard.sandbox.courier import start_courier
+from wizard.sandbox.events import topic_of
 from wizard.sandbox.mailbox import start_mailbox
 from wizard.sandbox.partitions import PARTITIONS
 
@@ -21,6 +23,8 @@ def main() -> None:
     urls = {name: given[-1] for name, given in _by_partition(asked.registration_url).items()}
     codes = _by_partition(asked.product_code or [])
     products = {name: codes.get(name, ("sandbox-product-1a2b3c4d5e",)) for name in urls}
+    endpoints = {name: given[-1] for name, given in _by_partition(asked.notification_url or []).items()}
+    here = f"http://{asked.host}:{asked.port}"
     landing = urlsplit(next(iter(urls.values())))
     app = create_sandbox(
         SandboxSettings(
@@ -28,14 +32,16 @@ def main() -> None:
             registration_urls=urls,
             wizard_origin=f"{landing.scheme}://{landing.netloc}",
             product_codes=products,
+            notification_urls=endpoints,
+            sns_url=f"{here}/aws/sns",
             stylesheet_url="/style.css",
             script_url="/app.js",
             brand=load_brand(asked.brand),
         )
     )
     _serve_assets(app, asked.brand)
+    courier = start_courier(app)
     mailbox = start_mailbox(asked.database, asked.host, asked.smtp_port)
-    here = f"http://{asked.host}:{asked.port}"
     lines = [f"Sandbox: {here}/  AWS API: {here}/aws/api  SMTP: {mailbox.host}:{mailbox.port}"]
     lines += ["Settings that point the wizard here:"]
     for name, sold in products.items():
@@ -44,7 +50,12 @@ def main() -> None:
             f"  {prefix}_PRODUCT_CODES={','.join(sold)}",
             f"  {prefix}_MARKETPLACE_URL={here}/{name}/",
             f"  {prefix}_MARKETPLACE_ENDPOINT={here}/aws/api",
+            f"  {prefix}_MARKETPLACE_ENTITLEMENT_ENDPOINT={here}/aws/api",
             f"  {prefix}_MARKETPLACE_STS_ENDPOINT={here}/aws/sts",
+            f"  {prefix}_MARKETPLACE_SQS_ENDPOINT={here}/aws/api",
+            f"  {prefix}_SQS_QUEUES={here}/aws/api/queue/{name}",
+            f"  {prefix}_MARKETPLACE_SNS_ENDPOINT={here}/aws/sns",
+            f"  {prefix}_SNS_TOPICS={','.join(topic_of(name, code) for code in sold)}",
             f"  {prefix}_MARKETPLACE_ACCESS_KEY_ID=anybody",
             f"  {prefix}_MARKETPLACE_SECRET_ACCESS_KEY=anything",
         ]
@@ -54,8 +65,16 @@ def main() -> None:
     sys.stdout.write("\n".join(lines))
     sys.stdout.flush()
     try:
-        waitress.serve(app, host=asked.host, port=asked.port, threads=16, _quiet=True)
+        waitress.serve(
+            app,
+            host=asked.host,
+            port=asked.port,
+            threads=16 + len(products),
+            channel_request_lookahead=1,
+            _quiet=True,
+        )
     finally:
+        courier.stop()
         mailbox.stop()
 
 
@@ -68,6 +87,11 @@ def _arguments() -> argparse.Namespace:
         action="append",
         required=True,
         help="where Set Up Your Account posts the token; again as aws-cn=URL or aws-eusc=URL for another partition",
+    )
+    parser.add_argument(
+        "--notification-url",
+        action="append",
+        help="where SNS posts messages; again as aws-cn=URL or aws-eusc=URL for another partition",
     )
     parser.add_argument(
         "--product-code",

@@ -23,8 +23,9 @@ CONTENT_TYPES = ("application/x-amz-json-1.1", "application/x-amz-json-1.0")
 
 
 @api.post("/aws/api", strict_slashes=False)
-def call() -> Response:
-    """One API call."""
+@api.post("/aws/api/queue/<_name>", endpoint="queue")
+def call(_name: str = "") -> Response:
+    """One API call. Some SDKs send those about a queue to its own address; which one is meant is in the body too."""
     try:
         operation = OPERATIONS.get(request.headers.get("X-Amz-Target", ""))
         if operation is None:
@@ -33,7 +34,10 @@ def call() -> Response:
         sandbox().sessions.check(caller)
         return _answer(operation(sandbox(), caller.partition, _body()), 200)
     except AwsError as error:
-        return _answer({"__type": error.kind, "message": error.message} | error.details, error.status)
+        response = _answer({"__type": error.kind, "message": error.message} | error.details, error.status)
+        if error.code:
+            response.headers["x-amzn-query-error"] = f"{error.code};Sender"
+        return response
     except Exception:
         # A client that speaks AWS can do nothing with a web page, so a defect too answers in AWS's words.
         current_app.logger.exception("the stand-in AWS API failed")

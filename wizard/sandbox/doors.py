@@ -1,16 +1,18 @@
-"""Doors for programs: make and cancel purchases, read the mailbox. JSON in, JSON out, errors as ``{"error"}``."""
+"""Doors for programs: make, renew and cancel purchases, read the mailbox. JSON in, JSON out, and ``{"error"}``."""
 
-from datetime import UTC, datetime
 from typing import Any
 
 from flask import Blueprint, Response, jsonify, request
 
-from wizard.sandbox import purchases
+from wizard.sandbox import names
+from wizard.sandbox.bought import Purchase, Token, Value
 from wizard.sandbox.contacts import Contact, contact_of, person_of
-from wizard.sandbox.errors import MOST_FAULTS, PurchaseCancelled, Refused, UnknownPurchase
+from wizard.sandbox.errors import MOST_FAULTS, Refused
+from wizard.sandbox.events import iso
+from wizard.sandbox.messages import Switches
 from wizard.sandbox.metering import Metered, plain, totals
-from wizard.sandbox.purchases import Purchase, Token
-from wizard.sandbox.web import json_object, sandbox
+from wizard.sandbox.web import sandbox
+from wizard.sandbox.wishes import flag, only, partition_of, refused, text, wish_of
 
 doors = Blueprint("doors", __name__)
 
@@ -23,16 +25,13 @@ _NEW = (
     "entitlements",
     "fault",
     "faultCount",
+    "fails",
+    "messages",
 )
 _AGAIN = ("agreementId", "fault", "faultCount")
 
 
-@doors.errorhandler(Refused)
-def refused(error: Refused) -> tuple[Response, int]:
-    status = (
-        404 if isinstance(error, UnknownPurchase) else 409 if isinstance(error, PurchaseCancelled) else 400
-    )
-    return jsonify(error=str(error)), status
+doors.register_error_handler(Refused, refused)
 
 
 @doors.post("/aws/purchases")
@@ -45,44 +44,64 @@ def purchase() -> tuple[Response, int]:
     say, a believable person when not given · ``entitlements`` ``{dimension: int | float | bool | str}`` ·
     ``fault`` expired | throttled | internal | disabled | access_denied | invalid · ``faultCount`` how many calls
     fail before the token works (3 for throttled and internal when not given, every call for the others) ·
-    ``agreementId`` of an earlier purchase for a fresh token of that one, with nothing but a fault beside it.
+    ``fails`` true: the buyer cannot pay, which AWS says of legacy purchases once the token is out · ``messages`` how
+    AWS's messages of this purchase travel from now on: ``{"duplicates": int, "delay": seconds, "disorder": bool,
+    "silence": bool}`` · ``agreementId`` of an earlier purchase for a fresh token of that one, with nothing but a
+    fault beside it.
     """
-    wish = _wish()
-    count, fault = _count(wish), _text(wish, "fault")
-    agreement_id = _text(wish, "agreementId")
+    wish = wish_of()
+    count, fault = _count(wish), text(wish, "fault")
+    agreement_id = text(wish, "agreementId")
     marketplace = sandbox().marketplace
     if agreement_id is not None:
-        _only(wish, _AGAIN, "Beside agreementId only fault and faultCount can be given.")
+        only(wish, _AGAIN, "Beside agreementId only fault and faultCount can be given.")
         return jsonify(_made(*marketplace.set_up(agreement_id, fault, count))), 201
-    _only(wish, _NEW, f"Known members: {', '.join([*_NEW, 'agreementId'])}.")
-    account = _text(wish, "customerAWSAccountId")
-    number = purchases.random_account() if account is None else purchases.account_number(account)
+    only(wish, _NEW, f"Known members: {', '.join([*_NEW, 'agreementId'])}.")
+    account = text(wish, "customerAWSAccountId")
+    number = names.random_account() if account is None else names.account_number(account)
     if number is None:
         raise Refused("customerAWSAccountId is a string of 12 digits.")
-    partition = _partition(wish)
+    partition = partition_of(wish)
     made = marketplace.buy(
         account=number,
-        product_code=_text(wish, "productCode") or sandbox().settings.product_codes[partition][0],
-        style=_text(wish, "style"),
+        product_code=text(wish, "productCode") or sandbox().settings.product_codes[partition][0],
+        style=text(wish, "style"),
         partition=partition,
         contact=_contact(wish, partition, number),
         entitlements=_entitlements(wish),
         fault=fault,
         count=count,
+        fails=flag(wish, "fails"),
+        switches=_switches(wish),
     )
     return jsonify(_made(*made)), 201
 
 
 @doors.post("/aws/purchases/<agreement_id>/cancel")
 def cancel(agreement_id: str) -> Response:
-    """Cancel a purchase; again is the same answer. 404 where no purchase has this agreement id."""
-    cancelled = sandbox().marketplace.cancel(agreement_id)
+    """Cancel a purchase; again is the same answer. 404 where no purchase has this agreement id.
+
+    ``messages``: how AWS's messages of it travel, as when it is made.
+    """
+    wish = wish_of()
+    only(wish, ("messages",), "Known members: messages.")
+    cancelled = sandbox().marketplace.cancel(agreement_id, _switches(wish))
     return jsonify(
         agreementId=cancelled.agreement_id,
         customerAWSAccountId=cancelled.account,
-        status="cancelled",
+        status=cancelled.status.lower(),
         cancelledAt=iso(cancelled.cancelled_at or 0.0),
     )
+
+
+@doors.post("/aws/purchases/<agreement_id>/renew")
+def renew(agreement_id: str) -> tuple[Response, int]:
+    """201 and what a purchase gives: the agreement that comes in the place of this one, with a licence of its own;
+    again is the same one. 409 where it is cancelled. ``messages`` as when a purchase is cancelled."""
+    wish = wish_of()
+    only(wish, ("messages",), "Known members: messages.")
+    made = _made(*sandbox().marketplace.renew(agreement_id, _switches(wish)))
+    return jsonify(made | {"previousAgreementId": agreement_id}), 201
 
 
 @doors.get("/aws/purchases/<agreement_id>/metering")
@@ -105,9 +124,9 @@ def script_metering(agreement_id: str) -> Response:
     access_denied, or null to end it · ``faultCount`` how many calls (3 for the first three when not given, every
     call for the others).
     """
-    wish = _wish()
-    _only(wish, ("fault", "faultCount"), "Known members: fault, faultCount.")
-    fault, count = sandbox().meter.script(agreement_id, _text(wish, "fault"), _count(wish))
+    wish = wish_of()
+    only(wish, ("fault", "faultCount"), "Known members: fault, faultCount.")
+    fault, count = sandbox().meter.script(agreement_id, text(wish, "fault"), _count(wish))
     return jsonify(agreementId=agreement_id, fault=fault, faultCount=count)
 
 
@@ -130,43 +149,11 @@ def mailbox() -> Response:
     )
 
 
-def iso(seconds: float) -> str:
-    """Unix seconds as ISO 8601 in UTC with milliseconds: ``2026-11-20T18:11:57.208Z``."""
-    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-
-
-def _wish() -> dict[str, Any]:
-    try:
-        return json_object(request.get_data())
-    except ValueError as error:
-        raise Refused(str(error)) from None
-
-
-def _only(wish: dict[str, Any], known: tuple[str, ...], message: str) -> None:
-    if unknown := [name for name in wish if name not in known]:
-        raise Refused(f"{', '.join(unknown)}: not used here. {message}")
-
-
-def _text(wish: dict[str, Any], name: str) -> str | None:
-    value = wish.get(name)
-    if value is not None and not isinstance(value, str):
-        raise Refused(f"{name} is a string.")
-    return value
-
-
 def _count(wish: dict[str, Any]) -> int | None:
     count = wish.get("faultCount")
     if count is not None and type(count) is not int:
         raise Refused(f"faultCount is a whole number from 1 to {MOST_FAULTS}.")
     return count
-
-
-def _partition(wish: dict[str, Any]) -> str:
-    known = sandbox().settings.product_codes
-    partition = _text(wish, "partition") or ("aws" if "aws" in known else next(iter(known)))
-    if partition not in known:
-        raise Refused(f"partition is one of: {', '.join(known)}.")
-    return partition
 
 
 def _contact(wish: dict[str, Any], partition: str, account: str) -> Contact | None:
@@ -175,7 +162,7 @@ def _contact(wish: dict[str, Any], partition: str, account: str) -> Contact | No
     return None if wish["contact"] is None else contact_of(wish["contact"])
 
 
-def _entitlements(wish: dict[str, Any]) -> dict[str, purchases.Value] | None:
+def _entitlements(wish: dict[str, Any]) -> dict[str, Value] | None:
     asked = wish.get("entitlements")
     if asked is None:
         return None
@@ -183,6 +170,11 @@ def _entitlements(wish: dict[str, Any]) -> dict[str, purchases.Value] | None:
     if not isinstance(asked, dict) or not all(name and isinstance(v, kinds) for name, v in asked.items()):
         raise Refused("entitlements is an object of dimension names and numbers, strings, true or false.")
     return asked
+
+
+def _switches(wish: dict[str, Any]) -> Switches | None:
+    asked = wish.get("messages")
+    return None if asked is None else Switches.of(asked)
 
 
 def _metered(record: Metered) -> dict[str, Any]:

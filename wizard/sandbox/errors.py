@@ -8,16 +8,22 @@ from wizard.sandbox.partitions import Partition
 
 class AwsError(Exception):
     """An answer that is an error: ``kind`` is what AWS puts in ``__type``, ``status`` the HTTP status,
-    ``details`` the error's other members."""
+    ``details`` the error's other members, ``code`` what a service that once spoke another protocol called it there."""
 
     def __init__(
-        self, kind: str, message: str, status: int = 400, details: Mapping[str, Any] | None = None
+        self,
+        kind: str,
+        message: str,
+        status: int = 400,
+        details: Mapping[str, Any] | None = None,
+        code: str = "",
     ) -> None:
         super().__init__(message)
         self.kind = kind
         self.message = message
         self.status = status
         self.details = dict(details or {})
+        self.code = code
 
 
 class Refused(Exception):
@@ -83,6 +89,14 @@ def access_denied(partition: Partition, action: str, status: int = 400) -> AwsEr
         f"{action} action",
         status,
     )
+
+
+def member(request: Mapping[str, Any], name: str, kind: type) -> Any:
+    """A member of a request, None where it is absent or null; AWS refuses a wrong JSON type before all else."""
+    value = request.get(name)
+    if value is not None and (not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool)):
+        raise serialization_error(name)
+    return value
 
 
 def serialization_error(name: str) -> AwsError:

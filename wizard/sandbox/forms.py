@@ -8,7 +8,7 @@ from flask_wtf import FlaskForm
 from wtforms import Field, RadioField, SelectField, StringField, ValidationError
 from wtforms.fields.choices import SelectChoice
 
-from wizard.sandbox import purchases
+from wizard.sandbox import names
 from wizard.sandbox.text import printable
 
 OTHER_PRODUCT = "another-product-0a1b2c3d4e"
@@ -25,7 +25,7 @@ class _Form(FlaskForm):
         csrf = False
 
     def validate_account(self, field: Field) -> None:
-        number = purchases.account_number(field.data or "")
+        number = names.account_number(field.data or "")
         if number is None:
             raise ValidationError(
                 _l("Enter the 12 digits of an AWS account, such as %(example)s", example=_EXAMPLE)

@@ -17,9 +17,9 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
 
+from wizard.sandbox.bought import Purchase, to_purchase
 from wizard.sandbox.errors import METERING_FAULTS, AwsError, UnknownPurchase, fault_count, fault_error
 from wizard.sandbox.partitions import Partition
-from wizard.sandbox.purchases import Purchase, to_purchase
 from wizard.sandbox.store import Store
 from wizard.sandbox.usage import Allocation, Usage
 

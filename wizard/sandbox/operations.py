@@ -14,16 +14,18 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from wizard.sandbox.errors import AwsError, UnknownPurchase, access_denied, fault_error, serialization_error
+from wizard.sandbox import sqs
+from wizard.sandbox.bought import Entitlement, Purchase, Value
+from wizard.sandbox.errors import AwsError, UnknownPurchase, access_denied, fault_error, member
+from wizard.sandbox.events import NEVER, SELLER
 from wizard.sandbox.partitions import Partition
-from wizard.sandbox.purchases import Entitlement, Purchase, Value
 from wizard.sandbox.usage import usages
 from wizard.sandbox.web import Sandbox
 
 
 def resolve_customer(here: Sandbox, partition: Partition, request: Mapping[str, Any]) -> dict[str, Any]:
     """``{"RegistrationToken": str}`` → who bought what, in the style of the purchase."""
-    token = _member(request, "RegistrationToken", str) or ""
+    token = member(request, "RegistrationToken", str) or ""
     purchase, fault = here.marketplace.redeem(token, partition.name)
     if purchase is None:
         raise fault_error(fault or "invalid", partition, "aws-marketplace:ResolveCustomer")
@@ -55,17 +57,17 @@ def get_entitlements(here: Sandbox, partition: Partition, request: Mapping[str, 
     A product code nobody bought has no entitlements; it is not an error. ``NextToken`` belongs to one
     product code and filter.
     """
-    product_code = _member(request, "ProductCode", str)
+    product_code = member(request, "ProductCode", str)
     if not product_code:
         raise _bad_parameter("ProductCode is required.")
-    filters = _filters(_member(request, "Filter", dict) or {})
-    limit = _member(request, "MaxResults", int)
+    filters = _filters(member(request, "Filter", dict) or {})
+    limit = member(request, "MaxResults", int)
     if limit is None:
         limit = _PAGE
     if not 1 <= limit <= _PAGE:
         raise _bad_parameter(f"MaxResults must be between 1 and {_PAGE}.")
     question = hashlib.sha256(json.dumps([product_code, filters], sort_keys=True).encode()).hexdigest()[:16]
-    after = _read_next_token(_member(request, "NextToken", str), question)
+    after = _read_next_token(member(request, "NextToken", str), question)
     found = here.marketplace.entitlements(partition.name, product_code, filters, after, limit + 1)
     answer: dict[str, Any] = {"Entitlements": [_entitlement(e) for e in found[:limit]]}
     if len(found) > limit:
@@ -75,26 +77,31 @@ def get_entitlements(here: Sandbox, partition: Partition, request: Mapping[str, 
 
 def get_agreement_contacts(here: Sandbox, partition: Partition, request: Mapping[str, Any]) -> dict[str, Any]:
     """``{"agreementId": str}`` → ``{"acceptorContact"?}``, which is left out where the buyer gave none and once the
-    agreement is over. AWS China has no such service; in the sovereign cloud nobody is allowed to ask."""
-    if partition.contacts == "absent":
-        raise unknown_operation()
-    if partition.contacts == "denied":
-        raise access_denied(partition, "aws-marketplace:GetAgreementContacts", 403)
-    agreement_id = _member(request, "agreementId", str)
-    if not agreement_id or not _RESOURCE_ID.fullmatch(agreement_id):
-        raise AwsError("ValidationException", "agreementId is 1 to 64 letters, digits and _/- characters.")
-    try:
-        purchase = here.marketplace.find(agreement_id, partition.name)
-    except UnknownPurchase:
-        raise AwsError(
-            "ResourceNotFoundException",
-            f"Agreement {agreement_id} was not found.",
-            404,
-            {"resourceId": agreement_id, "resourceType": "Agreement"},
-        ) from None
+    agreement is over."""
+    purchase = _agreement(here, partition, request, "GetAgreementContacts")
     if purchase.contact is None or purchase.cancelled_at is not None:
         return {}
     return {"acceptorContact": purchase.contact.shape()}
+
+
+def describe_agreement(here: Sandbox, partition: Partition, request: Mapping[str, Any]) -> dict[str, Any]:
+    """``{"agreementId": str}`` → the agreement and how it stands. Where contacts are not told, this is not either."""
+    purchase = _agreement(here, partition, request, "DescribeAgreement")
+    return {
+        "agreementId": purchase.agreement_id,
+        "agreementType": "PurchaseAgreement",
+        "status": "CANCELLED" if purchase.status == "FAILED" else purchase.status,
+        "acceptor": {"accountId": purchase.account},
+        "proposer": {"accountId": SELLER},
+        "acceptanceTime": purchase.created_at,
+        "startTime": purchase.created_at,
+        "endTime": int(NEVER.timestamp() if purchase.cancelled_at is None else purchase.cancelled_at),
+        "initialAgreementId": here.marketplace.first_of(purchase).agreement_id,
+        "proposalSummary": {
+            "offerId": purchase.offer_id,
+            "resources": [{"id": purchase.product_id, "type": "SaaSProduct"}],
+        },
+    }
 
 
 def batch_meter_usage(here: Sandbox, partition: Partition, request: Mapping[str, Any]) -> dict[str, Any]:
@@ -115,9 +122,37 @@ OPERATIONS: dict[str, Operation] = {
     "AWSMPMeteringService.ResolveCustomer": resolve_customer,
     "AWSMPMeteringService.BatchMeterUsage": batch_meter_usage,
     "AWSMPEntitlementService.GetEntitlements": get_entitlements,
+    "AWSMPCommerceService_v20200301.DescribeAgreement": describe_agreement,
     "AWSMPCommerceService_v20200301.GetAgreementContacts": get_agreement_contacts,
+    "AmazonSQS.ChangeMessageVisibility": sqs.change_message_visibility,
+    "AmazonSQS.DeleteMessage": sqs.delete_message,
+    "AmazonSQS.DeleteMessageBatch": sqs.delete_message_batch,
+    "AmazonSQS.GetQueueAttributes": sqs.get_queue_attributes,
+    "AmazonSQS.ReceiveMessage": sqs.receive_message,
+    "AmazonSQS.SendMessage": sqs.send_message,
+    "AmazonSQS.SendMessageBatch": sqs.send_message_batch,
 }
 """``X-Amz-Target`` → operation."""
+
+
+def _agreement(here: Sandbox, partition: Partition, request: Mapping[str, Any], operation: str) -> Purchase:
+    """The purchase asked for. AWS China has no such service; in the sovereign cloud nobody is allowed to ask."""
+    if partition.contacts == "absent":
+        raise unknown_operation()
+    if partition.contacts == "denied":
+        raise access_denied(partition, f"aws-marketplace:{operation}", 403)
+    agreement_id = member(request, "agreementId", str)
+    if not agreement_id or not _RESOURCE_ID.fullmatch(agreement_id):
+        raise AwsError("ValidationException", "agreementId is 1 to 64 letters, digits and _/- characters.")
+    try:
+        return here.marketplace.find(agreement_id, partition.name)
+    except UnknownPurchase:
+        raise AwsError(
+            "ResourceNotFoundException",
+            f"Agreement {agreement_id} was not found.",
+            404,
+            {"resourceId": agreement_id, "resourceType": "Agreement"},
+        ) from None
 
 
 def _filters(asked: Mapping[str, Any]) -> dict[str, list[str]]:
@@ -153,9 +188,9 @@ def _entitlement(entitlement: Entitlement) -> dict[str, Any]:
 
 def _value(value: Value) -> dict[str, Value]:
     """AWS's union: exactly one member says which kind the value is. A bool is an int to Python, so it goes first."""
-    for kind, member in ((bool, "BooleanValue"), (int, "IntegerValue"), (float, "DoubleValue")):
+    for kind, name in ((bool, "BooleanValue"), (int, "IntegerValue"), (float, "DoubleValue")):
         if isinstance(value, kind):
-            return {member: value}
+            return {name: value}
     return {"StringValue": value}
 
 
@@ -173,14 +208,6 @@ def _read_next_token(token: str | None, question: str) -> int:
     if not isinstance(after, int) or asked != question:
         raise _bad_parameter("NextToken is not one this request was given.")
     return after
-
-
-def _member(request: Mapping[str, Any], name: str, kind: type) -> Any:
-    """A member of the request, None where it is absent or null; AWS refuses a wrong JSON type before all else."""
-    value = request.get(name)
-    if value is not None and (not isinstance(value, kind) or isinstance(value, bool)):
-        raise serialization_error(name)
-    return value
 
 
 def _bad_parameter(message: str) -> AwsError:

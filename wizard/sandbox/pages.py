@@ -9,14 +9,14 @@ from flask_babel import gettext as _
 from werkzeug.datastructures import MultiDict
 from werkzeug.wrappers import Response as BaseResponse
 
-from wizard.sandbox import purchases
+from wizard.sandbox import names
+from wizard.sandbox.bought import Purchase
 from wizard.sandbox.contacts import person_of
 from wizard.sandbox.credentials import EXTERNAL_ID, ROLE_ACCOUNT, ROLE_NAME
 from wizard.sandbox.errors import PurchaseCancelled
 from wizard.sandbox.forms import AccountForm, BuyForm
 from wizard.sandbox.metering import totals
 from wizard.sandbox.partitions import PARTITIONS, Partition
-from wizard.sandbox.purchases import Purchase
 from wizard.sandbox.web import csp, sandbox
 
 pages = Blueprint("pages", __name__)
@@ -235,7 +235,7 @@ def _cookie() -> str:
 
 
 def _remembered() -> str | None:
-    return purchases.account_number(request.cookies.get(_cookie(), ""))
+    return names.account_number(request.cookies.get(_cookie(), ""))
 
 
 def _grouped(account: str | None) -> str:

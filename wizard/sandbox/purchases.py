@@ -1,31 +1,33 @@
 """Purchases at the stand-in AWS Marketplace: buy, set up (a fresh token), redeem, cancel, entitlements."""
 
-import base64
-import hashlib
 import json
 import re
-import secrets
 import sqlite3
-import string
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import replace
 
+from wizard.sandbox import events, names
+from wizard.sandbox.bought import (
+    STYLES,
+    Entitlement,
+    Purchase,
+    Token,
+    Value,
+    to_purchase,
+    to_token,
+)
 from wizard.sandbox.contacts import Contact
 from wizard.sandbox.errors import FAULTS, PurchaseCancelled, Refused, UnknownPurchase, fault_count
+from wizard.sandbox.events import TOPIC, Draft, Listing
+from wizard.sandbox.messages import Messages, Switches
 from wizard.sandbox.partitions import PARTITIONS
 from wizard.sandbox.store import Store
 
 TOKEN_LIFETIME_SECONDS = 4 * 3600
 """AWS's seller guide, "Integrating your SaaS subscription": a token answers the same for four hours."""
 
-STYLES = ("licence", "legacy", "legacy_minimal")
-"""licence: listings made since June 2026 (LicenseArn, agreement id, CustomerIdentifier ""). legacy: older
-listings. legacy_minimal: the oldest, and AWS China, which promise a customer identifier and a product code only."""
-
 ENTITLEMENT_SECONDS = 365 * 86400
-_LICENCE_ISSUER = "294406891311"
-_WORD = string.ascii_lowercase + string.digits
-_IDENTIFIER = string.ascii_letters + string.digits
+_TICK = 0.001
 _PRODUCT_CODE = re.compile(r"[-a-zA-Z0-9/=:_.@]{1,255}")
 
 FILTERS = ("account", "customer_identifier", "dimension", "license_arn")
@@ -47,59 +49,28 @@ WHERE p.partition = :partition AND p.product_code = :product_code AND p.cancelle
 ORDER BY e.id LIMIT :limit
 """
 
-Value = int | float | bool | str
-
-
-@dataclass(frozen=True)
-class Purchase:
-    """One agreement of a buyer. ``agreement_id`` exists for every style; legacy styles do not show it to sellers."""
-
-    agreement_id: str
-    account: str
-    product_code: str
-    style: str
-    license_arn: str | None
-    customer_identifier: str
-    created_at: float
-    cancelled_at: float | None
-    partition: str
-    contact: Contact | None
-
-    @property
-    def product_id(self) -> str:
-        """The listing's own id, ``prod-…``, the same for every purchase of one product code."""
-        return "prod-" + _derived(self.product_code, 13, _WORD)
-
-
-@dataclass(frozen=True)
-class Token:
-    """A registration token as AWS posts it; ``fault`` is what the API answers instead of the purchase."""
-
-    token: str
-    agreement_id: str
-    created_at: float
-    fault: str | None
-
-
-@dataclass(frozen=True)
-class Entitlement:
-    """One entitled dimension of a purchase; ``id`` grows with time and is what pages are cut by."""
-
-    id: int
-    purchase: Purchase
-    dimension: str
-    value: Value
-    expires_at: float
-
 
 class Marketplace:
-    """The verbs over a :class:`Store`. Safe in many threads; every verb is one transaction."""
+    """The verbs over a :class:`Store`. Safe in many threads; every verb is one transaction, and what it tells the
+    seller is in it."""
 
-    def __init__(self, store: Store, now: Callable[[], float], dimensions: Mapping[str, Value]) -> None:
-        """``now`` gives Unix seconds; ``dimensions`` is what a purchase is entitled to when nobody says."""
+    def __init__(
+        self,
+        store: Store,
+        now: Callable[[], float],
+        dimensions: Mapping[str, Value],
+        messages: Messages,
+        listing: Listing,
+        pace: float,
+    ) -> None:
+        """``now`` gives Unix seconds; ``dimensions`` is what a purchase is entitled to when nobody says; ``pace``:
+        seconds between its messages."""
         self._store = store
         self._now = now
         self._dimensions = dict(dimensions)
+        self._messages = messages
+        self._listing = listing
+        self._pace = pace
 
     def buy(
         self,
@@ -112,11 +83,14 @@ class Marketplace:
         order_ref: str | None = None,
         fault: str | None = None,
         count: int | None = None,
+        fails: bool = False,
+        switches: Switches | None = None,
     ) -> tuple[Purchase, Token]:
         """Make a purchase and its first token. The same ``order_ref`` again gives the same purchase and token.
 
         ``account`` is 12 digits; ``style`` is the partition's own when not given; ``contact`` None: the buyer
-        gave none; ``count``: how many calls the fault spoils. Raises :class:`Refused` for a style, fault or
+        gave none; ``count``: how many calls the fault spoils; ``fails``: the buyer cannot pay, which is only known
+        when the token is out; ``switches``: how its messages travel. Raises :class:`Refused` for a style, fault or
         product code that does not exist.
         """
         style = style or PARTITIONS[partition].style
@@ -124,17 +98,29 @@ class Marketplace:
             raise Refused(f"style is one of: {', '.join(STYLES)}.")
         if not _PRODUCT_CODE.fullmatch(product_code):
             raise Refused("productCode is 1 to 255 letters, digits and -/=:_.@ characters.")
-        now = self._now()
-        agreement_id = "agmt-" + _random(25, _WORD)
         licence = style == "licence"
-        arn = (
-            PARTITIONS[partition].arn(f"license-manager::{_LICENCE_ISSUER}:license:l-{secrets.token_hex(16)}")
+        if fails and licence:
+            raise Refused(
+                "fails goes with style legacy or legacy_minimal: AWS tells no seller of other failures."
+            )
+        now = self._now()
+        purchase = Purchase(
+            agreement_id=names.agreement_id(),
+            account=account,
+            product_code=product_code,
+            style=style,
+            license_arn=names.licence_arn(partition) if licence else None,
+            # A legacy customer identifier is the same in every purchase of one account at one listing.
+            customer_identifier=""
             if licence
-            else None
+            else names.customer_identifier(partition, account, product_code),
+            created_at=now,
+            cancelled_at=now if fails else None,
+            partition=partition,
+            contact=contact,
+            ended_as="FAILED" if fails else None,
+            previous_agreement_id=None,
         )
-        # A legacy customer identifier is the same in every purchase of one account at one listing.
-        identifier = "" if licence else _derived(f"{partition}/{account}/{product_code}", 10, _IDENTIFIER)
-        entitled = self._dimensions if entitlements is None else entitlements
         with self._store.writing() as db:
             if order_ref is not None:
                 earlier = db.execute(
@@ -143,31 +129,22 @@ class Marketplace:
                 if earlier is not None:
                     purchase = _purchase(db, earlier["agreement_id"])
                     return purchase, _latest(db, purchase.agreement_id)
-            db.execute(
-                "INSERT INTO purchases (agreement_id, order_ref, account, product_code, style, license_arn,"
-                " customer_identifier, created_at, partition, contact) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-                [
-                    agreement_id,
-                    order_ref,
-                    account,
-                    product_code,
-                    style,
-                    arn,
-                    identifier,
-                    now,
-                    partition,
-                    None if contact is None else json.dumps(contact.shape()),
-                ],
+            token = self._insert(
+                db,
+                purchase,
+                self._dimensions if entitlements is None else entitlements,
+                order_ref,
+                fault,
+                count,
             )
-            db.executemany(
-                "INSERT INTO entitlements (agreement_id, dimension, value, expires_at) VALUES (?, ?, ?, ?)",
-                [
-                    (agreement_id, name, json.dumps(v), now + ENTITLEMENT_SECONDS)
-                    for name, v in entitled.items()
-                ],
-            )
-            token = _mint(db, agreement_id, now, fault, count)
-            return _purchase(db, agreement_id), token
+            if switches is not None:
+                self._messages.switch_in(db, switches, purchase.agreement_id)
+            if not licence:
+                # Who comes back before the last word on the earlier purchase is only told of as coming.
+                self._messages.overtake(db, _of_customer(db, purchase), "unsubscribe-success")
+            self._tell(db, purchase, events.bought(purchase, self._pace))
+        self._messages.ring()
+        return purchase, token
 
     def set_up(
         self, agreement_id: str, fault: str | None = None, count: int | None = None
@@ -182,14 +159,50 @@ class Marketplace:
                 raise PurchaseCancelled("This purchase is cancelled. Make a new one.")
             return purchase, _mint(db, agreement_id, self._now(), fault, count)
 
-    def cancel(self, agreement_id: str) -> Purchase:
+    def cancel(self, agreement_id: str, switches: Switches | None = None) -> Purchase:
         """End a purchase; a second cancel changes nothing. Raises :class:`UnknownPurchase`."""
         with self._store.writing() as db:
-            db.execute(
-                "UPDATE purchases SET cancelled_at = ? WHERE agreement_id = ? AND cancelled_at IS NULL",
-                [self._now(), agreement_id],
+            ended = self._end(db, agreement_id, "CANCELLED")
+            purchase = _purchase(db, agreement_id)
+            if ended:
+                if switches is not None:
+                    self._messages.switch_in(db, switches, agreement_id)
+                self._tell(db, purchase, events.ended(purchase, self._pace))
+        self._messages.ring()
+        return purchase
+
+    def renew(self, agreement_id: str, switches: Switches | None = None) -> tuple[Purchase, Token]:
+        """Let an agreement give way to a new one with a licence of its own; again gives the same one.
+
+        Raises :class:`UnknownPurchase`, :class:`PurchaseCancelled`, or :class:`Refused` for a legacy purchase.
+        """
+        with self._store.writing() as db:
+            old = _purchase(db, agreement_id)
+            made = db.execute(
+                "SELECT agreement_id FROM purchases WHERE previous_agreement_id = ?", [agreement_id]
+            ).fetchone()
+            if made is not None:
+                return _purchase(db, made["agreement_id"]), _latest(db, made["agreement_id"])
+            if not old.is_licensed:
+                raise Refused("A legacy purchase has no agreement to renew.")
+            if not self._end(db, agreement_id, "RENEWED"):
+                raise PurchaseCancelled("This purchase is cancelled. Make a new one.")
+            now = self._now()
+            new = replace(
+                old,
+                agreement_id=names.agreement_id(),
+                license_arn=names.licence_arn(old.partition),
+                created_at=now,
+                previous_agreement_id=agreement_id,
             )
-            return _purchase(db, agreement_id)
+            token = self._insert(db, new, _entitled(db, agreement_id))
+            if switches is not None:
+                self._messages.switch_in(db, switches, agreement_id)
+                self._messages.switch_in(db, switches, new.agreement_id)
+            self._tell(db, new, events.bought(new, self._pace, self._listing))
+            self._tell(db, old, events.ended(_purchase(db, agreement_id), self._pace))
+        self._messages.ring()
+        return new, token
 
     def find(self, agreement_id: str, partition: str | None = None) -> Purchase:
         """A purchase, of one partition or of any. Raises :class:`UnknownPurchase`."""
@@ -197,6 +210,13 @@ class Marketplace:
             purchase = _purchase(db, agreement_id)
         if partition not in (None, purchase.partition):
             raise UnknownPurchase("No purchase has this agreement id.")
+        return purchase
+
+    def first_of(self, purchase: Purchase) -> Purchase:
+        """The purchase that this one renews, at whatever distance; itself where it renews none."""
+        with self._store.reading() as db:
+            while purchase.previous_agreement_id is not None:
+                purchase = _purchase(db, purchase.previous_agreement_id)
         return purchase
 
     def of_account(self, account: str, partition: str, limit: int = 200) -> list[Purchase]:
@@ -231,7 +251,7 @@ class Marketplace:
             ).fetchone()
             if row is None:
                 return None, "invalid"
-            if self.lapsed(_to_token(row)):
+            if self.lapsed(to_token(row)):
                 return None, "expired"
             if row["fault"] is not None and row["fault_left"] is None:
                 return None, row["fault"]
@@ -273,23 +293,52 @@ class Marketplace:
                 )
             ]
 
+    def _insert(
+        self,
+        db: sqlite3.Connection,
+        purchase: Purchase,
+        entitled: Mapping[str, Value],
+        order_ref: str | None = None,
+        fault: str | None = None,
+        count: int | None = None,
+    ) -> Token:
+        contact = None if purchase.contact is None else json.dumps(purchase.contact.shape())
+        members = {name: getattr(purchase, name) for name in Purchase.__dataclass_fields__}
+        members |= {"contact": contact, "order_ref": order_ref}
+        db.execute(
+            f"INSERT INTO purchases ({', '.join(members)}) VALUES ({', '.join(f':{m}' for m in members)})",  # noqa: S608
+            members,
+        )
+        until = purchase.created_at + ENTITLEMENT_SECONDS
+        db.executemany(
+            "INSERT INTO entitlements (agreement_id, dimension, value, expires_at) VALUES (?, ?, ?, ?)",
+            [(purchase.agreement_id, name, json.dumps(value), until) for name, value in entitled.items()],
+        )
+        return _mint(db, purchase.agreement_id, purchase.created_at, fault, count)
 
-def account_number(typed: str) -> str | None:
-    """``"7828-5828 5006"`` → ``"782858285006"``; None when it is not twelve digits."""
-    digits = re.sub(r"[\s\u00a0-]+", "", typed)
-    return digits if re.fullmatch(r"[0-9]{12}", digits) else None
+    def _end(self, db: sqlite3.Connection, agreement_id: str, ended_as: str) -> bool:
+        """Whether it was this that ended it."""
+        done = db.execute(
+            "UPDATE purchases SET cancelled_at = ?, ended_as = ? WHERE agreement_id = ? AND cancelled_at IS NULL",
+            [self._now(), ended_as, agreement_id],
+        )
+        return bool(done.rowcount)
 
-
-def random_account() -> str:
-    """Twelve digits that do not start with a zero."""
-    return str(secrets.randbelow(9 * 10**11) + 10**11)
+    def _tell(self, db: sqlite3.Connection, purchase: Purchase, drafts: list[Draft]) -> None:
+        """Send messages. A customer's notices have times that grow: these, and no agreement, say which is newest."""
+        if any(draft.road == TOPIC for draft in drafts):
+            latest = self._messages.last_time(db, _of_customer(db, purchase))
+            for number, draft in enumerate(drafts):
+                latest = max(draft.at, latest + _TICK)
+                drafts[number] = replace(draft, at=latest)
+        self._messages.put(db, purchase.partition, drafts, purchase.agreement_id, purchase.product_code)
 
 
 def _mint(
     db: sqlite3.Connection, agreement_id: str, now: float, fault: str | None, count: int | None
 ) -> Token:
     count = fault_count(fault, count, FAULTS)
-    token = _token()
+    token = names.token()
     db.execute(
         "INSERT INTO tokens (token, agreement_id, created_at, fault, fault_left) VALUES (?, ?, ?, ?, ?)",
         [token, agreement_id, now, fault, count],
@@ -297,21 +346,18 @@ def _mint(
     return Token(token, agreement_id, now, fault)
 
 
-def _token() -> str:
-    """Base64 that always holds ``+``, ``/`` and ``=``: the characters a careless form handler spoils."""
-    while True:
-        token = base64.b64encode(secrets.token_bytes(160)).decode("ascii")
-        if "+" in token and "/" in token:
-            return token
+def _of_customer(db: sqlite3.Connection, purchase: Purchase) -> list[str]:
+    """The agreements of a legacy customer: one account at one listing."""
+    rows = db.execute(
+        "SELECT agreement_id FROM purchases WHERE partition = ? AND product_code = ? AND customer_identifier = ?",
+        [purchase.partition, purchase.product_code, purchase.customer_identifier],
+    )
+    return [row["agreement_id"] for row in rows]
 
 
-def _random(length: int, alphabet: str) -> str:
-    return "".join(secrets.choice(alphabet) for _ in range(length))
-
-
-def _derived(seed: str, length: int, alphabet: str) -> str:
-    digest = hashlib.sha256(seed.encode()).digest()
-    return "".join(alphabet[byte % len(alphabet)] for byte in digest[:length])
+def _entitled(db: sqlite3.Connection, agreement_id: str) -> dict[str, Value]:
+    rows = db.execute("SELECT dimension, value FROM entitlements WHERE agreement_id = ?", [agreement_id])
+    return {row["dimension"]: json.loads(row["value"]) for row in rows}
 
 
 def _purchase(db: sqlite3.Connection, agreement_id: str) -> Purchase:
@@ -323,16 +369,4 @@ def _purchase(db: sqlite3.Connection, agreement_id: str) -> Purchase:
 
 def _latest(db: sqlite3.Connection, agreement_id: str) -> Token:
     row = db.execute("SELECT * FROM tokens WHERE agreement_id = ? ORDER BY id DESC LIMIT 1", [agreement_id])
-    return _to_token(row.fetchone())
-
-
-def to_purchase(row: sqlite3.Row) -> Purchase:
-    """A row of the table of purchases."""
-    members = {name: row[name] for name in Purchase.__dataclass_fields__}
-    if members["contact"] is not None:
-        members["contact"] = Contact(**json.loads(members["contact"]))
-    return Purchase(**members)
-
-
-def _to_token(row: sqlite3.Row) -> Token:
-    return Token(**{name: row[name] for name in Token.__dataclass_fields__})
+    return to_token(row.fetchone())

@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
 from wizard.brand import Brand, Text
+from wizard.sandbox.bought import Value
 from wizard.sandbox.partitions import PARTITIONS, Partition
-from wizard.sandbox.purchases import Value
 
 
 @dataclass(frozen=True)
@@ -53,7 +53,10 @@ class SandboxSettings:
     partition, where *Set Up Your Account* posts the token, the fulfilment URL of the listing there ·
     ``wizard_origin``: the origin the buyer's browser is led through after that, ``http://127.0.0.1:5000`` ·
     ``product_codes``: for each partition, those of the listings on sale, the first is the default; a partition
-    that is not a key here is not sold in · ``stylesheet_url``, ``script_url``: on the sandbox's own origin ·
+    that is not a key here is not sold in · ``notification_urls``: for each partition, the seller's endpoint that has
+    subscribed to SNS there, none where there is none · ``sns_url``: where that endpoint finds certificates, this
+    sandbox's ``/aws/sns`` as seen from there · ``pace``: seconds between one message of a purchase and the next ·
+    ``stylesheet_url``, ``script_url``: on the sandbox's own origin ·
     ``now``: Unix seconds, for tests.
     """
 
@@ -65,6 +68,9 @@ class SandboxSettings:
     script_url: str
     brand: Brand
     dimensions: tuple[Dimension, ...] = DIMENSIONS
+    notification_urls: Mapping[str, str] = field(default_factory=dict)
+    sns_url: str = ""
+    pace: float = 1.0
     now: Callable[[], float] = field(default=time.time, repr=False)
 
     def __post_init__(self) -> None:
@@ -72,6 +78,7 @@ class SandboxSettings:
         codes = {name: tuple(given) for name, given in self.product_codes.items()}
         object.__setattr__(self, "product_codes", codes)
         object.__setattr__(self, "registration_urls", dict(self.registration_urls))
+        object.__setattr__(self, "notification_urls", dict(self.notification_urls))
         if not codes or not all(codes.values()):
             raise ValueError("product_codes wants at least one product code for each partition.")
         if unknown := set(codes) - set(PARTITIONS):
@@ -81,6 +88,10 @@ class SandboxSettings:
                 raise ValueError(
                     f"registration_urls wants an address for {name} that starts with https:// or http://."
                 )
+        if self.notification_urls and not self.sns_url:
+            raise ValueError(
+                "sns_url wants to be set where notification_urls are: messages name a certificate."
+            )
 
     @property
     def partitions(self) -> tuple[Partition, ...]:

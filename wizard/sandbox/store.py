@@ -23,7 +23,9 @@ CREATE TABLE IF NOT EXISTS purchases (
     partition TEXT NOT NULL DEFAULT 'aws',
     contact TEXT,
     metering_fault TEXT,
-    metering_fault_left INTEGER
+    metering_fault_left INTEGER,
+    ended_as TEXT,
+    previous_agreement_id TEXT
 );
 CREATE INDEX IF NOT EXISTS purchases_account ON purchases (account);
 CREATE INDEX IF NOT EXISTS purchases_product_code ON purchases (product_code);
@@ -74,6 +76,44 @@ CREATE TABLE IF NOT EXISTS sessions (
     partition TEXT NOT NULL,
     expires_at REAL NOT NULL
 );
+CREATE TABLE IF NOT EXISTS messages (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    message_id TEXT NOT NULL,
+    partition TEXT NOT NULL,
+    agreement_id TEXT REFERENCES purchases (agreement_id),
+    product_code TEXT,
+    road TEXT NOT NULL,
+    kind TEXT NOT NULL,
+    body TEXT NOT NULL,
+    at REAL NOT NULL,
+    made_at REAL NOT NULL,
+    next_at REAL,
+    tries INTEGER NOT NULL DEFAULT 0,
+    first_try_at REAL,
+    last_try_at REAL,
+    answer TEXT,
+    fate TEXT
+);
+CREATE INDEX IF NOT EXISTS messages_next ON messages (road, next_at);
+CREATE INDEX IF NOT EXISTS messages_agreement ON messages (agreement_id, id);
+CREATE TABLE IF NOT EXISTS switches (
+    agreement_id TEXT PRIMARY KEY,
+    duplicates INTEGER NOT NULL,
+    delay REAL NOT NULL,
+    disorder INTEGER NOT NULL,
+    silence INTEGER NOT NULL
+);
+CREATE TABLE IF NOT EXISTS confirmations (
+    token TEXT PRIMARY KEY,
+    partition TEXT NOT NULL,
+    topic TEXT NOT NULL,
+    confirmed_at REAL
+);
+CREATE TABLE IF NOT EXISTS signing (
+    id INTEGER PRIMARY KEY CHECK (id = 1),
+    key TEXT NOT NULL,
+    certificate TEXT NOT NULL
+);
 """
 
 _ADDED = (
@@ -81,6 +121,8 @@ _ADDED = (
     ("purchases", "contact", "TEXT"),
     ("purchases", "metering_fault", "TEXT"),
     ("purchases", "metering_fault_left", "INTEGER"),
+    ("purchases", "ended_as", "TEXT"),
+    ("purchases", "previous_agreement_id", "TEXT"),
 )
 """Columns that a file of an earlier version does not have. It keeps what it holds and gets them."""
 

@@ -15,10 +15,13 @@ from wizard.i18n import language_of, other_language
 from wizard.sandbox.credentials import Sessions
 from wizard.sandbox.errors import UnknownPurchase
 from wizard.sandbox.mails import Mails
+from wizard.sandbox.messages import Messages
 from wizard.sandbox.metering import Meter, plain
 from wizard.sandbox.partitions import PARTITIONS
 from wizard.sandbox.purchases import Marketplace
 from wizard.sandbox.settings import SandboxSettings
+from wizard.sandbox.signing import Signer
+from wizard.sandbox.topics import Topics
 
 CSP = {
     "default-src": "'none'",
@@ -33,7 +36,15 @@ CSP = {
 
 # Word joiners and no-break spaces: a date does not fall apart at the end of a line.
 _CHINESE_MOMENT = "\u2060".join("y年M月d日") + "\u00a0HH:mm\u2060（UTC）"
-_FOR_PROGRAMS = ("/aws/api", "/aws/sts", "/aws/purchases", "/mailbox.json")
+_FOR_PROGRAMS = (
+    "/aws/api",
+    "/aws/sts",
+    "/aws/sns",
+    "/aws/purchases",
+    "/aws/messages",
+    "/aws/topics",
+    "/mailbox.json",
+)
 
 
 @dataclass(frozen=True)
@@ -45,6 +56,9 @@ class Sandbox:
     meter: Meter
     sessions: Sessions
     mails: Mails
+    messages: Messages
+    topics: Topics
+    signer: Signer
 
 
 def sandbox() -> Sandbox:

@@ -18,12 +18,15 @@ class SiteCard:
     unavailable: str | None
 
 
-def groups(method: str | None = None) -> list[tuple[str, list[SiteCard]]]:
-    """The sites under their headings; those that cannot be paid by ``method`` say so."""
+def groups(method: str | None = None, marketplace: str | None = None) -> list[tuple[str, list[SiteCard]]]:
+    """The sites under their headings; those that cannot be paid by ``method``, through ``marketplace``, say so."""
     titles = {"mainland": _("Mainland China"), "elsewhere": _("Everywhere else")}
     found: dict[str, list[SiteCard]] = {}
     for site in directory.all_sites():
-        reason = None if method is None or directory.allows(site, method) else _("AWS cannot pay here")
+        reason = None
+        if method is not None and not directory.allows(site, method, marketplace):
+            anybody_else = directory.allows(site, method)
+            reason = _("This AWS account cannot pay here") if anybody_else else _("AWS cannot pay here")
         found.setdefault(site.group, []).append(SiteCard(site.id, str(site.name), str(site.cloud), reason))
     return [(titles[key] if len(found) > 1 else "", cards) for key, cards in found.items()]
 
@@ -39,9 +42,9 @@ def clouds() -> str:
     return names.get(frozenset(settling - {"billing_center"}), _("At a cloud marketplace"))
 
 
-def offered(method: str | None = None) -> list[SelectChoice]:
+def offered(method: str | None = None, marketplace: str | None = None) -> list[SelectChoice]:
     return [
         SelectChoice(s.id, str(s.label))
         for s in directory.all_sites()
-        if method is None or directory.allows(s, method)
+        if method is None or directory.allows(s, method, marketplace)
     ]

@@ -24,6 +24,9 @@ def get(site_id: str) -> SiteConfig:
     return site
 
 
-def allows(site: SiteConfig, method: str) -> bool:
-    """Whether a workspace on this site may be settled this way ("aws", "alibaba", "billing_center")."""
-    return method in site.settlement
+def allows(site: SiteConfig, method: str, marketplace: str | None = None) -> bool:
+    """Whether a workspace on this site may be settled this way ("aws", "alibaba", "billing_center").
+
+    With a ``marketplace`` ("aws-cn"): by a cloud account of that one.
+    """
+    return method in site.settlement and marketplace in (None, *site.marketplaces)
