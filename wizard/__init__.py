@@ -100,6 +100,7 @@ def create_app(settings: Settings) -> Flask:
             "billing.follow": endings.follow,
             "billing.bring_back": endings.bring_back,
             "billing.spread": notices.spread,
+            "billing.tell_ended": notices.tell_ended,
             "billing.tell_ready": notices.tell_ready,
             "marketplaces.replay": inbox.replay,
             "marketplaces.read_entitlements": entitlements.read,
