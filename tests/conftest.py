@@ -31,6 +31,7 @@ pytest_plugins = [
     "tests.support.mailbox",
     "tests.support.server",
     "tests.support.browser",
+    "tests.support.moto",
 ]
 
 LONGEST = (
