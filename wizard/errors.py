@@ -121,7 +121,7 @@ def _our_mistake(error: Exception) -> ResponseReturnValue:
 
 
 def _error_page(status: int, heading: str, lead: str, of_journey: bool = False) -> ResponseReturnValue:
-    area = "billing_center" if request.blueprint == "billing_center" else "console"
+    area = "billing_center" if (request.blueprint or "").startswith("billing_") else "console"
     actions = [(_("Back to the start"), url_for("doors.home")), (_("Sign in"), url_for(f"{area}.sign_in"))]
     if of_journey:
         actions.append((_("Sign in to the Billing Center"), url_for("billing_center.sign_in")))

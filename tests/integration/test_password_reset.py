@@ -273,7 +273,7 @@ def test_a_reset_that_changed_its_address_since_the_code_was_mailed_is_not_prove
     code = forgetful.walk.code()
     with app.app_context():
         db.session.execute(
-            sa.update(PasswordReset).values(email="x@harbour.test", email_key="x@harbour.test")
+            sa.update(PasswordReset).values(named="x@harbour.test", named_key="x@harbour.test")
         )
         db.session.commit()
     assert forgetful.enter_code(code).h1 != "Choose a new password"

@@ -7,6 +7,7 @@ from wtforms import Field, PasswordField, RadioField, StringField
 from wtforms.validators import StopValidation
 
 from wizard.accounts import addresses, breaches, passwords, usernames
+from wizard.accounts.models import BillingAccount, ConsoleAccount
 from wizard.forms import AtMost, Filled, Form, offers, tidy
 
 
@@ -42,15 +43,18 @@ class SiteOfAccountMixin:
             raise StopValidation(_("Choose the site of your console account"))
 
 
-class NameAndPasswordMixin:
-    """What an area's door asks for."""
-
+class NameMixin:
     username = StringField(
         _l("Username"),
         filters=[tidy],
         validators=[Filled(_l("Enter your username or email address")), AtMost(254)],
         render_kw={"autocomplete": "username", "spellcheck": "false", "autocapitalize": "none"},
     )
+
+
+class NameAndPasswordMixin(NameMixin):
+    """What an area's door asks for."""
+
     password = PasswordField(
         _l("Password"),
         validators=[Filled(_l("Enter your password")), AtMost(passwords.MOST)],
@@ -132,3 +136,16 @@ class PasswordMixin:
             return False
         self.new_hash = passwords.hash_password(self.password.data)
         return True
+
+
+class NewPasswordForm(PasswordMixin, Form):
+    """A password in place of another. The account's own words are what a guesser would try first."""
+
+    def __init__(self, account: ConsoleAccount | BillingAccount) -> None:
+        super().__init__()
+        self.password.label.text = _("New password")
+        self.about = (account.username, account.email, account.company_name)
+
+
+class ChangePasswordForm(CurrentPasswordMixin, NewPasswordForm):
+    """Another password, from somebody who knows the one they have."""

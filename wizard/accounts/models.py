@@ -79,8 +79,8 @@ class UsernameClaim(Base):
 class Session(Base):
     """One identity in one browser. The cookie holds an opaque id; here is only its hash.
 
-    ``kind`` is "journey", "console", "billing" or "reset" and ``subject`` the id of that thing. ``rotated_at`` is
-    when the id was last replaced (see :mod:`wizard.accounts.sessions`).
+    ``kind`` is "journey", "console", "billing", "reset" or "billing_reset" and ``subject`` the id of that thing.
+    ``rotated_at`` is when the id was last replaced (see :mod:`wizard.accounts.sessions`).
     """
 
     __tablename__ = "sessions"
@@ -95,10 +95,11 @@ class Session(Base):
 
 
 class PasswordReset(Base):
-    """One browser on its way to a new password for whoever has this address on this site.
+    """One browser on its way to a new password for whoever is called this on this site.
 
-    Whether anybody has is not kept. ``reference`` is what its codes are bound to. Proven, it is the right to
-    set one password, until ``expires_at``.
+    ``named`` is what was typed: an address, or a username in the Billing Center, which is on no site (""). Whether
+    anybody is called so is not kept. ``reference`` is what its codes are bound to. Proven, it is the right to set one
+    password, until ``expires_at``.
     """
 
     __tablename__ = "password_resets"
@@ -107,8 +108,8 @@ class PasswordReset(Base):
     id: Mapped[int] = mapped_column(primary_key=True)
     reference: Mapped[str] = mapped_column(unique=True)
     site_id: Mapped[str]
-    email: Mapped[str]
-    email_key: Mapped[str]
+    named: Mapped[str] = mapped_column("email")
+    named_key: Mapped[str] = mapped_column("email_key")
     created_at: Mapped[datetime]
     expires_at: Mapped[datetime]
     proven_at: Mapped[datetime | None]

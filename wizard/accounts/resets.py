@@ -1,25 +1,26 @@
 """Password resets: a browser proves an address by a code, and may then set one new password.
 
 What a reset is stands in its row, which the browser finds by a session of its own; nothing of it is in an
-address. For an address nobody has everything happens the same way, and no code fits.
+address. Where nobody is called what was typed everything happens the same way, and no code fits.
 """
 
 import secrets
 from datetime import timedelta
-from typing import Any
+from typing import Any, cast
 
 import sqlalchemy as sa
 from flask import session
 from sqlalchemy.exc import IntegrityError
 
 from wizard import clock
-from wizard.accounts import addresses, sessions
-from wizard.accounts.models import ConsoleAccount, PasswordReset, Session
+from wizard.accounts import addresses, sessions, usernames
+from wizard.accounts.areas import Account, Area
+from wizard.accounts.models import PasswordReset, Session
 from wizard.extensions import change, db
 from wizard.verification import codes
 
-KIND = PURPOSE = "reset"
-UNPROVEN_LIFE = sessions.LIFE[KIND]
+PURPOSE = "reset"
+UNPROVEN_LIFE = sessions.LIFE["reset"]
 PROOF_LIFE = timedelta(minutes=10)
 
 
@@ -27,42 +28,56 @@ class NotHere(Exception):
     """This browser has no reset going on."""
 
 
-def expect() -> None:
+def key_of(name: str) -> str:
+    """What two spellings of one address, or of one username, share."""
+    return addresses.key_of(name) if is_address(name) else usernames.key_of(name)
+
+
+def is_address(name: str) -> bool:
+    """Whether somebody was named by their address. No username has an @ in it."""
+    return "@" in name
+
+
+def _coming(area: Area) -> str:
+    return f"coming_{area.reset}"
+
+
+def expect(area: Area) -> None:
     """Remember what this browser's reset will be called, so that a double click begins one."""
-    session.setdefault("coming_reset", secrets.token_urlsafe(16))
+    session.setdefault(_coming(area), secrets.token_urlsafe(16))
 
 
-def begin(site_id: str, email: str, locale: str, about: dict[str, Any]) -> None:
-    """Send a code to an address, or a mail that says there is no account; this browser waits for the code.
+def begin(area: Area, site_id: str, name: str, locale: str, about: dict[str, Any]) -> None:
+    """Send a code to whom a name means, or a mail that says there is no account; this browser waits for the code.
 
-    ``about`` is what the mail says besides. Raises :class:`wizard.limits.LimitReached`, and ``IntegrityError``
-    where a parallel request began with another address first.
+    ``name``: see :class:`.PasswordReset`. To a username nobody has no mail goes out, and nobody is told whether one
+    does. ``about`` is what the mail says besides. Raises :class:`wizard.limits.LimitReached`, and ``IntegrityError``
+    where a parallel request began with another name first.
     """
-    key = addresses.key_of(email)
-    is_known = _is_known(site_id, key)
-    reset = _mine()
+    owner = _address_of(area, site_id, name)
+    reset = _mine(area)
     if reset is None or reset.proven_at is not None or is_over(reset):
-        reset = _insert(site_id, email)
-        sessions.start(KIND, reset.id)
-    _send(reset.reference, email, locale, about, is_known)
-    if (reset.site_id, reset.email) != (site_id, email):
-        # Only now, and only unproven: a code that is open for one address must never stand beside another.
+        reset = _insert(area, site_id, name)
+        sessions.start(area.reset, reset.id)
+    _send(reset.reference, name, locale, about, owner)
+    if (reset.site_id, reset.named) != (site_id, name):
+        # Only now, and only unproven: a code that is open for one name must never stand beside another.
         change(
             sa.update(PasswordReset)
             .where(PasswordReset.id == reset.id, PasswordReset.proven_at.is_(None))
-            .values(site_id=site_id, email=email, email_key=key)
+            .values(site_id=site_id, named=name, named_key=key_of(name))
         )
 
 
-def _insert(site_id: str, email: str) -> PasswordReset:
+def _insert(area: Area, site_id: str, name: str) -> PasswordReset:
     """A row for this browser: a new one, or the one a parallel request has just made."""
-    reference = session.pop("coming_reset", None) or secrets.token_urlsafe(16)
+    reference = session.pop(_coming(area), None) or secrets.token_urlsafe(16)
     now = clock.now()
     reset = PasswordReset(
         reference=reference,
         site_id=site_id,
-        email=email,
-        email_key=addresses.key_of(email),
+        named=name,
+        named_key=key_of(name),
         created_at=now,
         expires_at=now + UNPROVEN_LIFE,
     )
@@ -72,55 +87,53 @@ def _insert(site_id: str, email: str) -> PasswordReset:
     except IntegrityError:
         same = db.session.scalars(sa.select(PasswordReset).where(PasswordReset.reference == reference)).one()
         # A reference opens nothing once its address is proven: then this is a reset of its own.
-        return same if same.proven_at is None else _insert(site_id, email)
+        return same if same.proven_at is None else _insert(area, site_id, name)
     return reset
 
 
-def send_again(reset: PasswordReset, locale: str, about: dict[str, Any]) -> None:
+def send_again(area: Area, reset: PasswordReset, locale: str, about: dict[str, Any]) -> None:
     """A new mail, or a new challenge once five tries are used up. Raises what :mod:`codes` raises."""
     challenge = challenge_of(reset)
     if challenge is not None and not codes.is_dead(challenge):
         codes.resend(challenge)
         return
-    _send(reset.reference, reset.email, locale, about, _is_known(reset.site_id, reset.email_key))
+    owner = _address_of(area, reset.site_id, reset.named)
+    _send(reset.reference, reset.named, locale, about, owner)
 
 
-def _send(reference: str, email: str, locale: str, about: dict[str, Any], is_known: bool) -> None:
+def _send(reference: str, name: str, locale: str, about: dict[str, Any], owner: str | None) -> None:
+    """``owner`` is the address of the account this name means, None where it means nobody."""
+    by_address = is_address(name)
     codes.send(
         PURPOSE,
-        email,
+        name if by_address else owner or codes.NOBODY,
         bound_to=reference,
         locale=locale,
-        about=about,
-        decoy_message=None if is_known else "no_account",
+        about={**about, "named": key_of(name)},
+        decoy_message="no_account" if by_address and owner is None else None,
+        asked_as="" if by_address else f"called {key_of(name)}",
     )
 
 
-def here() -> tuple[PasswordReset, ConsoleAccount | None]:
+def here(area: Area) -> tuple[PasswordReset, Account | None]:
     """This browser's reset, and the account it is for, if there is one. Raises :class:`NotHere`."""
-    mine = sessions.where_mine(KIND, late=False)
+    mine = sessions.where_mine(area.reset, late=False)
     if mine is None:
         raise NotHere
     found = db.session.execute(
-        sa.select(PasswordReset, ConsoleAccount)
+        sa.select(PasswordReset, area.model)
         .join(Session, Session.subject == PasswordReset.id)
-        .outerjoin(
-            ConsoleAccount,
-            sa.and_(
-                ConsoleAccount.site_id == PasswordReset.site_id,
-                ConsoleAccount.email_key == PasswordReset.email_key,
-            ),
-        )
+        .outerjoin(area.model, area.named(PasswordReset.site_id, PasswordReset.named_key))
         .where(mine)
     ).first()
     if found is None:
         raise NotHere
-    return found[0], found[1]
+    return found[0], cast("Account | None", found[1])
 
 
-def _mine() -> PasswordReset | None:
+def _mine(area: Area) -> PasswordReset | None:
     try:
-        return here()[0]
+        return here(area)[0]
     except NotHere:
         return None
 
@@ -133,10 +146,10 @@ def is_over(reset: PasswordReset) -> bool:
     return reset.expires_at <= clock.now()
 
 
-def enter_code(reset: PasswordReset, typed: str) -> None:
+def enter_code(area: Area, reset: PasswordReset, typed: str) -> None:
     """Spend the code: for ten minutes this browser, under a new session id, may set a password.
 
-    It proves the address and the site it was mailed for, and the reset only if that is still for the same.
+    It proves who was named when it was mailed, and the reset only if that is still for the same.
     Raises :class:`wizard.verification.codes.CodeRefused`.
     """
     challenge = challenge_of(reset)
@@ -149,19 +162,19 @@ def enter_code(reset: PasswordReset, typed: str) -> None:
         .where(
             PasswordReset.id == reset.id,
             PasswordReset.proven_at.is_(None),
-            PasswordReset.email_key == addresses.key_of(challenge.address),
+            PasswordReset.named_key == challenge.about.get("named", key_of(challenge.address)),
             PasswordReset.site_id == challenge.about.get("site_id"),
         )
         .values(proven_at=now, expires_at=now + PROOF_LIFE)
     )
     if not proven:
         raise codes.AlreadySpent
-    sessions.rotate(KIND)
+    sessions.rotate(area.reset)
 
 
-def enter_code_again(typed: str) -> bool:
+def enter_code_again(area: Area, typed: str) -> bool:
     """The second submit of a double click: its id was replaced a moment ago, and it shows the right code too."""
-    mine = sessions.where_mine(KIND)
+    mine = sessions.where_mine(area.reset)
     if mine is None:
         return False
     found = db.session.execute(
@@ -175,21 +188,18 @@ def enter_code_again(typed: str) -> bool:
     return True
 
 
-def use_up(site_id: str, email_key: str) -> set[int]:
+def use_up(area: Area, account: Account) -> set[int]:
     """The password changes: every proof for this account is spent, and codes mailed until now stop working.
 
     Returns the ids of the resets whose proof this call has spent: of two that race one has it.
     """
+    for_account = area.resets_of(account)
     # The codes first: one that is entered meanwhile is a proof by the time proofs are spent.
-    owners = sa.select(PasswordReset.reference).where(
-        PasswordReset.site_id == site_id, PasswordReset.email_key == email_key
-    )
-    codes.outdate(PURPOSE, owners)
+    codes.outdate(PURPOSE, sa.select(PasswordReset.reference).where(for_account))
     proofs = (
         sa.update(PasswordReset)
         .where(
-            PasswordReset.site_id == site_id,
-            PasswordReset.email_key == email_key,
+            for_account,
             PasswordReset.proven_at.is_not(None),
             PasswordReset.used_at.is_(None),
             PasswordReset.expires_at > clock.now(),
@@ -201,9 +211,8 @@ def use_up(site_id: str, email_key: str) -> set[int]:
     return spent
 
 
-def _is_known(site_id: str, email_key: str) -> bool:
-    known = sa.exists().where(ConsoleAccount.site_id == site_id, ConsoleAccount.email_key == email_key)
-    return bool(db.session.scalar(sa.select(known)))
+def _address_of(area: Area, site_id: str, name: str) -> str | None:
+    return db.session.scalar(sa.select(area.model.email).where(area.named(site_id, key_of(name))))
 
 
 def sweep() -> None:

@@ -23,6 +23,7 @@ LIFE = {
     "console": timedelta(days=30),
     "billing": timedelta(days=30),
     "reset": timedelta(hours=1),
+    "billing_reset": timedelta(hours=1),
 }
 """From the start, whatever happens meanwhile: nothing extends a session."""
 GRACE = timedelta(seconds=30)

@@ -7,7 +7,18 @@ from flask_babel import force_locale
 from flask_babel import gettext as _
 
 from wizard.billing import settlement
-from wizard.billing.models import BEING_MADE, CLOSED, DISSOLVED, CloudAccount, Subscription, Workspace
+from wizard.billing.models import (
+    BEING_MADE,
+    CANCELLED,
+    CLOSED,
+    DISSOLVED,
+    EXPIRED,
+    FAILED,
+    TERMINATED,
+    CloudAccount,
+    Subscription,
+    Workspace,
+)
 from wizard.sites import directory
 from wizard.wording import account_number, date_and_time, date_of
 
@@ -31,6 +42,43 @@ def purchase_id(subscription: Subscription) -> tuple[str, str]:
     if subscription.license_arn:
         return _("Licence"), subscription.license_arn
     return _("Customer"), subscription.customer_identifier or subscription.identity
+
+
+def end_of(subscription: Subscription) -> str:
+    """How a subscription ended, as a sentence begins: "AWS account 7828 5828 5006 cancelled its subscription"."""
+    account = cloud_account_name(subscription.cloud_account)
+    words = {
+        CANCELLED: _("%(account)s cancelled its subscription", account=account),
+        EXPIRED: _("The subscription of %(account)s expired", account=account),
+        TERMINATED: _("The subscription of %(account)s was terminated", account=account),
+        FAILED: _("The subscription of %(account)s failed", account=account),
+    }
+    return words.get(subscription.why or "") or _("The subscription of %(account)s ended", account=account)
+
+
+def ended_on(subscription: Subscription) -> str:
+    """ "Cancelled 24 March 2026" """
+    day = date_of(subscription.ended_at or subscription.created_at)
+    words = {
+        CANCELLED: _("Cancelled %(day)s", day=day),
+        EXPIRED: _("Expired %(day)s", day=day),
+        TERMINATED: _("Terminated %(day)s", day=day),
+        FAILED: _("Failed %(day)s", day=day),
+    }
+    return words.get(subscription.why or "") or _("Ended %(day)s", day=day)
+
+
+def ways_to_unlock(ended: Subscription, by_billing_center: bool) -> str:
+    """What unlocks the workspaces that the end of this subscription locked; ``by_billing_center``: whether their
+    sites let a Billing Center account pay."""
+    cloud = current_app.extensions["marketplaces"][ended.cloud_account.partition].words.cloud
+    if by_billing_center:
+        return _(
+            "Bind another cloud account, subscribe again at %(cloud)s, or settle from the Billing Center account. "
+            "It opens at once.",
+            cloud=cloud,
+        )
+    return _("Bind another cloud account, or subscribe again at %(cloud)s. It opens at once.", cloud=cloud)
 
 
 def state_of(workspace: Workspace) -> tuple[str, str]:

@@ -8,6 +8,7 @@ from flask.typing import ResponseReturnValue
 from flask_babel import gettext as _
 
 from wizard.accounts import directory, identity, sessions
+from wizard.accounts.areas import form_status
 from wizard.billing_center.forms import SignInForm
 from wizard.flows import arrival as leads
 from wizard.flows import journeys, line
@@ -35,21 +36,29 @@ def sign_in() -> ResponseReturnValue:
         else:
             session.pop("csrf_token", None)
             sessions.start(identity.BILLING, account.id)
-            return redirect(_lead_on(account.id), 303)
+            return redirect(lead_on(account.id), 303)
     page = render_template(
         "billing_center/sign_in.html",
         form=form,
         problem=problem,
-        place=_("Billing Center"),
         action_url=url_for(".sign_in", next=request.args.get("next")),
-        line=line.of_the_billing_center(),
-        line_title=_("What you sign in to"),
-        explains=True,
+        forgot_url=url_for("billing_reset.begin", next=request.args.get("next")),
+        **what_you_sign_in_to(),
     )
-    return page, 422 if problem or form.errors or form.form_errors else 200
+    return page, 422 if problem else form_status(form)
 
 
-def _lead_on(account_id: int) -> str:
+def what_you_sign_in_to() -> dict[str, Any]:
+    """What stands beside the pages at the door."""
+    return {
+        "place": _("Billing Center"),
+        "line": line.of_the_billing_center(),
+        "line_title": _("What you sign in to"),
+        "explains": True,
+    }
+
+
+def lead_on(account_id: int) -> str:
     """Where they wanted; else on with the purchase this browser brought; else with what was left half done."""
     wanted = request.args.get("next", "")
     if re.fullmatch(r"/billing/(?!sign-)[\w/-]+|/arrive/[\w-]+", wanted, re.ASCII):
@@ -61,7 +70,7 @@ def _lead_on(account_id: int) -> str:
         return url_for("doors.bind")
     if journey := journeys.unfinished_of_payer(account_id):
         return url_for("flows.resume", reference=journey.reference)
-    return url_for(".cloud_accounts")
+    return url_for("billing_center.cloud_accounts")
 
 
 @bp.post("/sign-out")
@@ -69,9 +78,13 @@ def sign_out() -> ResponseReturnValue:
     """End this browser's session here, and every journey it is on. Its console stays as it is."""
     if not Button().validate_on_submit():
         return redirect(url_for(".front"), 303)
+    sign_out_here()
+    return redirect(url_for(".sign_in"), 303)
+
+
+def sign_out_here() -> None:
     sessions.stop(identity.BILLING)
     journeys.leave_here()
-    return redirect(url_for(".sign_in"), 303)
 
 
 @bp.get("/")
@@ -92,6 +105,7 @@ def billing_center() -> dict[str, Any]:
         "home_url": url_for("billing_center.front"),
         "menu": [("cloud_accounts", _("Cloud accounts"), url_for("billing_center.cloud_accounts"))],
         "username": account.username if account else None,
+        "account_url": url_for("billing_center.account"),
         "sign_out": Button(),
         "sign_out_url": url_for("billing_center.sign_out"),
     }

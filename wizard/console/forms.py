@@ -1,16 +1,11 @@
 """The console's forms."""
 
-from flask_babel import gettext as _
+from flask import request
+from wtforms import Field
 
-from wizard.accounts.forms import (
-    CurrentPasswordMixin,
-    EmailMixin,
-    NameAndPasswordMixin,
-    PasswordMixin,
-    SiteOfAccountMixin,
-)
-from wizard.accounts.models import ConsoleAccount
+from wizard.accounts.forms import EmailMixin, NameAndPasswordMixin, SiteOfAccountMixin
 from wizard.forms import Form
+from wizard.sites import choices
 
 
 class SignInForm(SiteOfAccountMixin, NameAndPasswordMixin, Form):
@@ -18,17 +13,16 @@ class SignInForm(SiteOfAccountMixin, NameAndPasswordMixin, Form):
 
 
 class ForgotPasswordForm(SiteOfAccountMixin, EmailMixin, Form):
-    """Whose password is forgotten."""
+    """Whose password is forgotten: the site, and the address of the account there."""
 
+    def __init__(self) -> None:
+        super().__init__(site=request.args.get("site"))
+        self.site.choices = choices.offered()
 
-class NewPasswordForm(PasswordMixin, Form):
-    """A password in place of another. The account's own words are what a guesser would try first."""
+    @property
+    def named(self) -> Field:
+        return self.email
 
-    def __init__(self, account: ConsoleAccount) -> None:
-        super().__init__()
-        self.password.label.text = _("New password")
-        self.about = (account.username, account.email, account.company_name)
-
-
-class ChangePasswordForm(CurrentPasswordMixin, NewPasswordForm):
-    """Another password, from somebody who knows the one they have."""
+    @property
+    def site_id(self) -> str:
+        return self.site.data or ""

@@ -1,22 +1,20 @@
 """The console of each site: sign-in, the way out, and a workspace's first page."""
 
 import re
-from contextlib import suppress
 from typing import Any
 
-from flask import Blueprint, abort, flash, redirect, render_template, request, session, url_for
+from flask import Blueprint, abort, redirect, render_template, request, session, url_for
 from flask.typing import ResponseReturnValue
 from flask_babel import gettext as _
 
-from wizard.accounts import directory, identity, passwords, sessions
-from wizard.accounts.models import ConsoleAccount
+from wizard.accounts import directory, identity, sessions
+from wizard.accounts.areas import form_status
 from wizard.billing import workspaces
 from wizard.billing.wording import payer_of, state_of
-from wizard.console import credentials
-from wizard.console.forms import ChangePasswordForm, SignInForm
+from wizard.console.forms import SignInForm
 from wizard.flows import journeys, line
 from wizard.forms import Button
-from wizard.limits import PASSWORD_TRIES, LimitReached, client_address, hit, limited
+from wizard.limits import LimitReached, client_address, limited
 from wizard.lists import Listed, page_number, searched_for
 from wizard.sites import choices
 from wizard.sites import directory as sites
@@ -54,7 +52,7 @@ def sign_in() -> ResponseReturnValue:
         forgot_url=url_for("reset.begin", site=form.site.data, next=request.args.get("next")),
         **what_you_sign_in_to(),
     )
-    return page, 422 if problem or form.errors or form.form_errors else 200
+    return page, 422 if problem else form_status(form)
 
 
 def what_you_sign_in_to() -> dict[str, Any]:
@@ -83,75 +81,22 @@ def sign_out() -> ResponseReturnValue:
     """End this browser's session on the server."""
     if not Button().validate_on_submit():
         return redirect(url_for("console.front"), 303)
-    _sign_out_here()
+    sign_out_here()
     return redirect(url_for(".sign_in"), 303)
 
 
-def _sign_out_here() -> None:
+def sign_out_here() -> None:
     sessions.stop(identity.CONSOLE)
     journeys.leave_here()
-
-
-@bp.route("/console/account", methods=["GET", "POST"])
-@limited("account")
-def account() -> ResponseReturnValue:
-    """Somebody's own account: its password, and where it is signed in."""
-    owner = identity.console_account()
-    form = ChangePasswordForm(owner)
-    if form.validate_on_submit() and _knows_password(owner, form) and form.ahead():
-        assert form.new_hash is not None
-        # Another tab that was first has signed this one out: the page it leads to asks for the new password.
-        with suppress(credentials.ChangedMeanwhile):
-            credentials.set_instead(owner, form.new_hash)
-            flash(_("Your password is changed, and every other browser is signed out."))
-        return redirect(url_for(".account"), 303)
-    page = _page(
-        "console/your_account.html",
-        form=form,
-        account=owner,
-        site=sites.get(owner.site_id),
-        elsewhere=sessions.count(identity.CONSOLE, owner.id) - 1,
-        action_url=url_for(".account"),
-        everywhere_url=url_for(".sign_out_everywhere"),
-    )
-    return page, 422 if form.errors or form.form_errors else 200
-
-
-def _knows_password(owner: ConsoleAccount, form: ChangePasswordForm) -> bool:
-    """Whether the current password was typed; otherwise its field says so."""
-    wrong = _(
-        "That is not your current password. Type it again, or sign out and choose “Forgot your password?”"
-    )
-    try:
-        hit(PASSWORD_TRIES, "password", str(owner.id))
-    except LimitReached as limit:
-        wrong = try_again_at(limit.until)
-    else:
-        if passwords.matches(owner.password_hash, form.current_password.data or ""):
-            return True
-    form.current_password.errors = [wrong]
-    return False
-
-
-@bp.route("/console/account/sign-out-everywhere", methods=["GET", "POST"])
-@limited("account")
-def sign_out_everywhere() -> ResponseReturnValue:
-    """End every session of an account, on whatever device, this browser's too."""
-    if not Button().validate_on_submit():
-        return redirect(url_for(".account"), 303)
-    sessions.stop_all(*credentials.everywhere(identity.console_account().id))
-    _sign_out_here()
-    flash(_("You are signed out everywhere."))
-    return redirect(url_for(".sign_in"), 303)
 
 
 @bp.get("/console/")
 def front() -> ResponseReturnValue:
     """One workspace: there. Several: which one. None: what is left to do."""
     account = identity.console_account()
-    search, page = searched_for(), page_number()
-    mine = Listed(workspaces.owned_by(account, search, page), search)
-    if mine.pagination.total == page == 1 and not search:
+    search, number = searched_for(), page_number()
+    mine = Listed(workspaces.owned_by(account, search, number), search)
+    if mine.pagination.total == number == 1 and not search:
         return redirect(url_for(".home", public_id=mine.pagination.items[0].public_id), 303)
     if mine.pagination.total or search:
         rows = [
@@ -163,9 +108,9 @@ def front() -> ResponseReturnValue:
             }
             for w in mine.pagination.items
         ]
-        return _page("console/workspaces.html", workspaces=rows, listed=mine)
+        return page("console/workspaces.html", workspaces=rows, listed=mine)
     journey = journeys.unfinished_of(account.id)
-    return _page(
+    return page(
         "console/start.html",
         continue_url=url_for("flows.resume", reference=journey.reference) if journey else None,
     )
@@ -177,7 +122,7 @@ def home(public_id: str) -> ResponseReturnValue:
     workspace = workspaces.of_owner(public_id, identity.console_account())
     if workspace is None:
         abort(404)
-    return _page(
+    return page(
         "console/home.html",
         workspace={
             "name": workspace.name,
@@ -191,7 +136,8 @@ def home(public_id: str) -> ResponseReturnValue:
     )
 
 
-def _page(template: str, **context: Any) -> str:
+def page(template: str, **context: Any) -> str:
+    """A page of somebody signed in, with what stands at the top of each."""
     account = identity.console_account()
     return render_template(
         template,

@@ -173,6 +173,11 @@ def ids_of(console_account_id: int) -> sa.Select[int]:
     return sa.select(Journey.id).where(Journey.console_account_id == console_account_id)
 
 
+def ids_of_payer(billing_account_id: int) -> sa.Select[int]:
+    """The ids of the journeys on which a Billing Center account was made or bound."""
+    return sa.select(Journey.id).where(Journey.billing_account_id == billing_account_id)
+
+
 def unfinished_of(console_account_id: int) -> Journey | None:
     """The newest journey a console account has made and not finished. Who came to a workspace another way is done,
     unless a purchase waits."""

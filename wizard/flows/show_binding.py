@@ -27,7 +27,7 @@ from wizard.marketplaces import protocol as marketplaces
 from wizard.sites import choices
 from wizard.sites import directory as sites
 from wizard.verification import codes
-from wizard.verification.wording import of_page
+from wizard.verification.wording import of_page, sent_to_account
 from wizard.wording import time_of_day
 
 BIND = "bind"
@@ -206,12 +206,7 @@ def _sent(journey: Journey, time: str) -> str:
             account=_kind(journey),
             time=time,
         )
-    name = journey.answers.get("billing_username", "")
-    return _(
-        "If “%(username)s” is a Billing Center account, we sent an email to its address at %(time)s.",
-        username=name,
-        time=time,
-    )
+    return sent_to_account(journey.answers.get("billing_username", ""), time)
 
 
 def about_code(journey: Journey, account: BillingAccount | None) -> dict[str, Any]:

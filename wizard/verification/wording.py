@@ -35,6 +35,15 @@ def refused(reason: codes.CodeRefused) -> str:
     return _("Five codes were wrong, so this one no longer works. Send a new code")
 
 
+def sent_to_account(username: str, time: str) -> str:
+    """The same sentence for a username that is known and one that is not, and true of both."""
+    return _(
+        "If “%(username)s” is a Billing Center account, we sent an email to its address at %(time)s.",
+        username=username,
+        time=time,
+    )
+
+
 def wait_for(seconds: int) -> str:
     return ngettext(
         "You can send a new code in %(seconds)s second",
