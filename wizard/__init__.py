@@ -133,7 +133,7 @@ def _mount_sandbox(app: Flask, settings: Settings) -> None:
             sns_url=next((p.sns_endpoint for p in on.values()), "")
             or f"{settings.sandbox_origin}/sandbox/aws/sns",
             product_codes={name: p.product_codes for name, p in on.items()},
-            stylesheet_url=app.extensions["asset_urls"]["style"],
+            stylesheet_url=app.extensions["asset_urls"]["sandbox"],
             script_url=app.extensions["asset_urls"]["script"],
             brand=app.extensions["brand"],
         )
