@@ -85,8 +85,8 @@ def state_of(workspace: Workspace) -> tuple[str, str]:
     """The shape and the word of a workspace's state, as macros/parts.html has them."""
     if workspace.state == BEING_MADE:
         return "making", _("Being made")
-    if workspace.state == CLOSED:
-        return "none", _("Closed")
+    if workspace.state in (CLOSED, DISSOLVED):
+        return "none", _("Closed") if workspace.state == CLOSED else _("Dissolved")
     return ("locked", _("Locked")) if settlement.is_locked(workspace) else ("active", _("Active"))
 
 
