@@ -16,6 +16,7 @@ RESET = "browser that asked for a new password"
 LINK = "whoever has a journey's mailed link"
 MARKETPLACE = "marketplace, by its token"
 TICKET = "whoever brings a ticket from the console"
+SIGNATURE = "marketplace, by its signature"
 
 ACCESS = {
     "asset": PUBLIC,
@@ -24,6 +25,7 @@ ACCESS = {
     "health.metrics": PUBLIC,
     "marketplaces.landing_help": PUBLIC,
     "marketplaces.landing": MARKETPLACE,
+    "marketplaces.notifications": SIGNATURE,
     "doors.home": PUBLIC,
     "doors.register": PUBLIC,
     "doors.register_again": PUBLIC,
