@@ -22,10 +22,10 @@ from wizard import (
 from wizard.accounts import identity, sessions
 from wizard.billing import endings, notices, workspaces
 from wizard.billing_center import area as billing_area
-from wizard.billing_center import cloud_account_views, lock_views
+from wizard.billing_center import cloud_account_views, lock_views, workspace_views
 from wizard.brand import Brand, load_brand
 from wizard.console import area as console_area
-from wizard.console import workspace_views
+from wizard.console import workspace_views as console_views
 from wizard.flows import door_views, mails, reminders, resume_views
 from wizard.flows import views as flows_views
 from wizard.i18n import init_languages
@@ -83,13 +83,13 @@ def create_app(settings: Settings) -> Flask:
     app.register_blueprint(door_views.bp)
     app.register_blueprint(flows_views.bp)
     app.register_blueprint(resume_views.bp)
-    app.register_blueprint(workspace_views.bp)  # The one of all the room's pages.
+    app.register_blueprint(console_views.bp)
     app.register_blueprint(console_area.reset_bp)
     app.register_blueprint(billing_area.reset_bp)
-    (billing_center,) = {
-        views.bp for views in (cloud_account_views, lock_views)
-    }  # Each adds pages to the room's one.
-    app.register_blueprint(billing_center)
+    for bp in {
+        pages_of.bp for pages_of in (cloud_account_views, lock_views, workspace_views)
+    }:  # One, the room's.
+        app.register_blueprint(bp)
 
     access.init_access(app)
 

@@ -61,6 +61,8 @@ ACCESS = {
     "billing_center.account": BILLING,
     "billing_center.sign_out_everywhere": BILLING,
     "billing_center.front": BILLING,
+    "billing_center.workspaces": BILLING,
+    "billing_center.workspace": BILLING,
     "billing_center.cloud_accounts": BILLING,
     "billing_center.cloud_account": BILLING,
     "billing_center.bind": BILLING,

@@ -14,6 +14,7 @@ from wizard.billing.models import (
     LOCKED,
     UNLOCKED,
     Settlement,
+    Subscription,
     Workspace,
 )
 from wizard.billing.wording import cloud_account_name
@@ -27,6 +28,16 @@ def of_workspace(workspace: Workspace, page: int = 1) -> Pagination:
     wanted = sa.select(Settlement).where(Settlement.workspace_id == workspace.id)
     wanted = wanted.order_by(Settlement.number.desc())
     return paginate(wanted.options(sa.orm.joinedload(Settlement.subscription)), page, PER_PAGE)
+
+
+def of_subscription(subscription: Subscription, page: int = 1) -> Pagination:
+    """A page of what has happened to the workspaces a purchase pays or paid for, newest first. One statement."""
+    wanted = sa.select(Settlement).where(Settlement.subscription_id == subscription.id)
+    wanted = wanted.order_by(Settlement.at.desc(), Settlement.workspace_id.desc(), Settlement.number.desc())
+    with_workspace = sa.orm.joinedload(Settlement.workspace).joinedload(Workspace.owner)
+    return paginate(
+        wanted.options(sa.orm.joinedload(Settlement.subscription), with_workspace), page, PER_PAGE
+    )
 
 
 def what(line: Settlement) -> str:

@@ -46,6 +46,6 @@ def dissolve(public_id: str) -> ResponseReturnValue:
         workspace,
         by=f"billing account {account_id}",
         page=render_template,
-        back_url=f"/billing/workspaces/{public_id}",
-        done_url=url_for(".front"),
+        back_url=url_for(".workspace", public_id=public_id),
+        done_url=url_for(".workspaces"),
     )
