@@ -22,7 +22,7 @@ from wizard import (
 from wizard.accounts import identity, sessions
 from wizard.billing import endings, notices, workspaces
 from wizard.billing_center import area as billing_area
-from wizard.billing_center import cloud_account_views
+from wizard.billing_center import cloud_account_views, settlement_views
 from wizard.brand import Brand, load_brand
 from wizard.console import area as console_area
 from wizard.console import views as console_views
@@ -85,7 +85,8 @@ def create_app(settings: Settings) -> Flask:
     app.register_blueprint(console_views.bp)
     app.register_blueprint(console_area.reset_bp)
     app.register_blueprint(billing_area.reset_bp)
-    app.register_blueprint(cloud_account_views.bp)  # The one of all the room's pages.
+    for bp in {pages_of.bp for pages_of in (cloud_account_views, settlement_views)}:  # One, the room's.
+        app.register_blueprint(bp)
 
     access.init_access(app)
 

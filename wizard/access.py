@@ -58,6 +58,10 @@ ACCESS = {
     "billing_center.cloud_accounts": BILLING,
     "billing_center.cloud_account": BILLING,
     "billing_center.bind": BILLING,
+    "billing_center.settlement": BILLING,
+    "billing_center.workspace": BILLING,
+    "billing_center.arrived": BILLING,
+    "billing_center.create_for": BILLING,
 }
 """Endpoint → who may call it. Arrivals, journeys, mailed links and password resets are found only through what
 proves them, so their views answer 404 to anybody else; a page of the console or of the Billing Center is not reached

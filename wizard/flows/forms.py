@@ -13,6 +13,7 @@ from wtforms import (
     PasswordField,
     RadioField,
     SelectField,
+    SelectMultipleField,
     StringField,
     TextAreaField,
 )
@@ -316,6 +317,26 @@ class CreateAccountForm(UsernameMixin, PasswordMixin, CreateForm):
     def validate_agree(self, field: Field) -> None:
         if not field.data:
             raise StopValidation(_("Agree to the three agreements to register and create the workspace"))
+
+
+class MethodForm(Form):
+    """What settles a workspace from now on."""
+
+    method = RadioField(_l("Settlement method"), validate_choice=False)
+
+    def validate_method(self, field: Field) -> None:
+        if field.data not in offers(field):
+            raise StopValidation(_("Choose what pays for this workspace"))
+
+
+class ChooseForm(Form):
+    """The workspaces that a purchase pays for."""
+
+    workspaces = SelectMultipleField(_l("Workspaces"), choices=[], validate_choice=False)
+
+    def validate_workspaces(self, field: Field) -> None:
+        if not field.data:
+            raise StopValidation(_("Choose at least one workspace"))
 
 
 class ChoiceForm(Form):

@@ -34,7 +34,10 @@ def step(reference: str, key: str) -> ResponseReturnValue:
     if elsewhere := _elsewhere(walk, key):
         genuine(False)
         return _to(journey, elsewhere)
-    return show_step(journey, walk.flow.step(key))
+    step = walk.flow.step(key)
+    if request.method in SAFE_METHODS and (there := step.page.address(journey)):
+        return redirect(there, 303)
+    return show_step(journey, step)
 
 
 @bp.route("/journeys/<reference>/<key>/<name>", methods=["GET", "POST"])
@@ -121,12 +124,13 @@ def _submit(journey: Journey, step: Step[Journey], action: Action) -> ResponseRe
     try:
         if not journey.is_written:
             try:
-                journey = journeys.begin(journey)
+                begun = journeys.begin(journey)
             except journeys.NotYours:
                 abort(404, "journey")
-            if journey.answers:
+            if begun is not journey and begun.answers:
                 # A double click or a second tab began this very journey a moment ago.
-                return to_current(journey)
+                return to_current(begun)
+            journey = begun
         journey = _act(journey, step, lambda now: action.verb(now, form))
     except Refused as refusal:
         # The form anew: what the journey offers may have changed with the refusal.
@@ -208,7 +212,7 @@ def _render(journey: Journey, step: Step[Journey], form: Form, **more: Any) -> s
     values = {
         "form": form,
         "resend_form": form,
-        "progress": walk.progress(step.key),
+        "progress": walk.progress(step.key) if walk.flow.stages else None,
         "line": around.line(journey, step.key),
         "line_title": _("What exists now"),
         "purchase": show.purchase(journey),
@@ -274,6 +278,8 @@ def _to(journey: Journey, step: Step[Journey], arrival: str | None = None) -> Re
 
 
 def _url(journey: Journey, step: Step[Journey], arrival: str | None = None) -> str:
+    if there := step.page.address(journey):
+        return there
     if not journey.is_written:
         return url_for("doors.register")
     stays = kept(step.page.keeps)
