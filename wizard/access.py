@@ -31,6 +31,7 @@ ACCESS = {
     "flows.resume": JOURNEY,
     "flows.site": JOURNEY,
     "flows.other": JOURNEY,
+    "flows.without": JOURNEY,
     "flows.step": JOURNEY,
     "flows.action": JOURNEY,
     "resume.begin": LINK,
@@ -59,7 +60,6 @@ ACCESS = {
     "billing_center.cloud_account": BILLING,
     "billing_center.bind": BILLING,
     "billing_center.settlement": BILLING,
-    "billing_center.workspace": BILLING,
     "billing_center.arrived": BILLING,
     "billing_center.create_for": BILLING,
 }

@@ -49,8 +49,3 @@ def create_for(arrival_id: str) -> ResponseReturnValue:
     except subscriptions.SubscriptionTaken:
         return redirect(url_for("doors.arrive", arrival_id=arrival_id), 303)
     return redirect(url_for("flows.step", reference=journey.reference, key="create"), 303)
-
-
-@bp.get("/workspaces/<public_id>")  # STUB
-def workspace(public_id: str) -> ResponseReturnValue:  # STUB
-    return redirect(url_for("billing_center.cloud_accounts"), 303)  # STUB

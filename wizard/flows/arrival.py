@@ -140,8 +140,10 @@ def begin(arrival: Arrival, flow: str, signed_in: Callable[[], int | None]) -> J
 
 
 def _can_take(journey: Journey, arrival: Arrival) -> bool:
-    """Whether a purchase can pay for what a journey is about to make."""
-    if journeys.is_over(journey) or journey.is_finished or journey.subscription_id is not None:
+    """Whether a purchase can pay for what a journey is about to make, which has none or one that has ended."""
+    if journeys.is_over(journey) or journey.is_finished or journeys.is_bound(journey):
+        return False
+    if journey.subscription is not None and journey.subscription.pays:
         return False
     site = journey.answers.get("site")
     return site is None or directory.allows(directory.get(site), *arrival.subscription.paid_through)

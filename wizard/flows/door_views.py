@@ -10,7 +10,7 @@ from wizard.accounts import identity, sessions
 from wizard.billing.wording import cloud_account_kind
 from wizard.extensions import SAFE_METHODS, db
 from wizard.flows import arrival as leads
-from wizard.flows import claiming, journeys, line, show
+from wizard.flows import claiming, ended, journeys, line, show
 from wizard.flows.catalogue import FLOWS
 from wizard.flows.forms import ChoiceForm
 from wizard.flows.models import BINDING, REGISTERING, Journey
@@ -55,6 +55,8 @@ def arrive(arrival_id: str) -> ResponseReturnValue:
         return redirect(_its_page(lead.arrival), 303)
     if lead.problem or lead.journey or lead.older:
         genuine(False)  # Somebody led on, or told why not, has sent nothing that counts.
+    if lead.problem == "ended" and lead.arrival:
+        return ended.page(lead.arrival.subscription)
     if lead.problem:
         return _problem(lead.problem, lead.arrival)
     if lead.to_choose:

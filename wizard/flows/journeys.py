@@ -76,7 +76,9 @@ def of_signed_in(flow: str, subscription: Subscription, billing_account: Billing
 
 def of_change(billing_account: BillingAccount, awaits: str | None = None, **answers: Any) -> Journey:
     """A journey, not written yet, on which a Billing Center account changes what settles its workspaces."""
-    here = db.session.merge(billing_account, load=False)  # Whoever is signed in was read before the limits counted.
+    here = db.session.merge(
+        billing_account, load=False
+    )  # Whoever is signed in was read before the limits counted.
     facts = {"billing_account": here, "billing_account_id": here.id, "awaits": awaits}
     return _new(CHANGING, PROVEN_LIFE, reference=new_reference(), **facts, answers=answers)
 

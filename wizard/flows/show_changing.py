@@ -169,10 +169,11 @@ def forbidden(workspace: Workspace) -> settlement.Refusal | None:
 
 def method_form(journey: Journey) -> MethodForm:
     form = MethodForm(data={"method": journey.answers.get("method")})
-    if forbidden(workspace_here(journey)):
-        form.method.choices = []
-        return form
     workspace = workspace_here(journey)
+    if no := forbidden(workspace):
+        form.method.choices, form.nothing = [], wording.refused(no, workspace, None)
+        return form
+    form.nothing = _("Nothing else can settle this workspace now")
     free = [one for one in registered(journey).values() if settlement.refusal_of(workspace, one) is None]
     others = [one for one in _others(journey, workspace) if one.refusal is None]
     form.method.choices = [
@@ -197,6 +198,7 @@ def method(journey: Journey, form: MethodForm) -> dict[str, Any]:
         "line_title": _("Now"),
         "why_not": wording.refused(no, workspace, None) if no else None,
         "again_on": date_of(no.until) if no and no.until else None,
+        "reference": journey.reference if journey.is_written else None,
     }
     if no:
         return known
@@ -288,6 +290,7 @@ def choose(journey: Journey, form: ChooseForm) -> dict[str, Any]:
         "action_url": request.full_path.rstrip("?"),
         "back_url": url_for("flows.resume", reference=journey.reference) if began_at else None,
         "purchase": show.name_of(bought),
+        "reference": journey.reference if journey.is_written else None,
         "comes_back": any(_comes_back(workspace, bought) for workspace in rows),
     }
 

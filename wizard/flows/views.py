@@ -12,7 +12,7 @@ from sqlalchemy.orm.exc import StaleDataError
 from wizard import metrics
 from wizard.accounts import identity, sessions
 from wizard.extensions import SAFE_METHODS, db
-from wizard.flows import claiming, journeys, show, show_binding
+from wizard.flows import claiming, ended, journeys, show, show_binding
 from wizard.flows.catalogue import FLOWS, walk_of
 from wizard.flows.engine import Step, Walk
 from wizard.flows.models import BINDING, Journey
@@ -35,8 +35,11 @@ def step(reference: str, key: str) -> ResponseReturnValue:
         genuine(False)
         return _to(journey, elsewhere)
     step = walk.flow.step(key)
-    if request.method in SAFE_METHODS and (there := step.page.address(journey)):
-        return redirect(there, 303)
+    if request.method in SAFE_METHODS:
+        if journey.subscription is not None and ended.has_ended(journey):
+            return ended.page(journey.subscription, journey)
+        if there := step.page.address(journey):
+            return redirect(there, 303)
     return show_step(journey, step)
 
 
@@ -92,6 +95,16 @@ def other(reference: str) -> ResponseReturnValue:
 
     if Button().validate_on_submit():
         journey = _change(journey, switch)
+    return to_current(journey)
+
+
+@bp.route("/journeys/<reference>/without", methods=["GET", "POST"])
+@limited("code")
+def without(reference: str) -> ResponseReturnValue:
+    """On without the purchase, which has ended: something else will pay."""
+    journey = _mine(reference)
+    if Button().validate_on_submit():
+        journey = _change(journey, ended.let_go)
     return to_current(journey)
 
 
@@ -199,7 +212,7 @@ def _put(refusal: Refused, form: Form) -> None:
     """Show a refusal where its field is, or above the form."""
     field = form._fields.get(refusal.field or "")
     if field is None:
-        form.form_errors.append(refusal.message)
+        form.form_errors = list(dict.fromkeys([*form.form_errors, refusal.message]))
     else:
         field.errors = [*field.errors, refusal.message]
 
