@@ -15,6 +15,7 @@ BILLING = "Billing Center account"
 RESET = "browser that asked for a new password"
 LINK = "whoever has a journey's mailed link"
 MARKETPLACE = "marketplace, by its token"
+SIGNATURE = "marketplace, by its signature"
 
 ACCESS = {
     "asset": PUBLIC,
@@ -23,6 +24,7 @@ ACCESS = {
     "health.metrics": PUBLIC,
     "marketplaces.landing_help": PUBLIC,
     "marketplaces.landing": MARKETPLACE,
+    "marketplaces.notifications": SIGNATURE,
     "doors.home": PUBLIC,
     "doors.register": PUBLIC,
     "doors.register_again": PUBLIC,
@@ -56,6 +58,8 @@ ACCESS = {
     "billing_center.account": BILLING,
     "billing_center.sign_out_everywhere": BILLING,
     "billing_center.front": BILLING,
+    "billing_center.workspaces": BILLING,
+    "billing_center.workspace": BILLING,
     "billing_center.cloud_accounts": BILLING,
     "billing_center.cloud_account": BILLING,
     "billing_center.bind": BILLING,

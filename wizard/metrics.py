@@ -30,6 +30,11 @@ CONTACTS = Counter(
 STEPS = Counter(
     "wizard_journey_steps", "Journeys that an answer brought to this step of their flow.", ["flow", "step"]
 )
+MESSAGES = Counter(
+    "wizard_messages",
+    "Messages of a marketplace, by road and what became of them: applied, waits, duplicate … or why refused.",
+    ["marketplace", "road", "outcome"],
+)
 CODES = Counter(
     "wizard_codes", "Email codes by purpose and outcome: sent, accepted, or why not.", ["purpose", "outcome"]
 )

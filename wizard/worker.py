@@ -18,6 +18,7 @@ from wizard.accounts import resets, sessions, usernames
 from wizard.billing import locks
 from wizard.extensions import db
 from wizard.flows import journeys, reminders
+from wizard.marketplaces import inbox, queues, reconciliation
 from wizard.outbox import entries
 from wizard.outbox.entries import BEAT_EVERY
 from wizard.transactions import after_commit
@@ -51,7 +52,14 @@ def sweep(app: Flask) -> None:
 def keep_calendar(app: Flask, go_on: Callable[[], bool] = lambda: True) -> None:
     """Do what is due because time has passed, a batch a transaction, while ``go_on()``. Safe twice, and late."""
     with app.app_context():
-        for due in (reminders.remind, locks.warn, locks.close):
+        for due in (
+            inbox.replay_waiting,
+            reconciliation.unanswered,
+            reconciliation.begin,
+            reminders.remind,
+            locks.warn,
+            locks.close,
+        ):
             while go_on() and due():
                 db.session.commit()
                 db.session.expunge_all()
@@ -102,6 +110,7 @@ class Worker:
         """Work until stopped. A database that is gone for a while is waited for."""
         with logs.about(worker=self.name):
             log.info("the worker works")
+            listeners = queues.listen(self._app, self.wake)
             try:
                 while not self.is_stopping:
                     self._woken.clear()
@@ -114,6 +123,8 @@ class Worker:
                 self.give_back()
                 raise
             finally:
+                for listener in listeners:
+                    listener.stop()
                 log.info("the worker ends")
 
     def _go_on(self) -> bool:

@@ -529,11 +529,15 @@ def test_several_workspaces_are_settled_together_or_not_at_all(app: Flask, sites
         assert no.value.refusal.reason == settlement.CHANGED
         db.session.commit()
         db.session.expire_all()
-        assert free.subscription_id is None
-        with watch() as sql:
-            assert settlement.settle([free, also], second, by="test") == [free, also]
-        assert len(sql.statements) <= 5, (
-            "however many they are; one is the history of a row that somebody changed"
+        assert free.subscription_id is also.subscription_id is None
+        needed = []
+        for some in ([free, also], [world.workspace() for _ in range(9)]):
+            read_already = [(w.name, w.billing_account.id, second.cloud_account.id) for w in some]
+            with watch() as sql:
+                assert settlement.settle(some, second, by="test") == some, read_already
+            needed.append(len(sql.statements))
+        assert needed[1] == 4, (
+            "the subscription, the workspaces, two lines of their histories: however many they are"
         )
         db.session.commit()
         assert settlement.settle([free, also], second, by="test") == []

@@ -71,7 +71,37 @@ MAILS: dict[str, dict[str, Any]] = {
         "go_on_url": GO_ON,
     },
 }
+_ENDED = {
+    "count": 3,
+    "sites": [("us1 Oregon", ["Harbour <& lamps>", "Lantern"]), ("eu1 Frankfurt", ["Pier"])],
+    "more": 0,
+    "end": "AWS account 7828 5828 5006 ↛",
+    "ended_on": "24 March 2026",
+    "cloud_account": "AWS account 7828 5828 5006",
+    "until": "7 April 2026, 18:40 (UTC)",
+    "last_day": "7 April 2026",
+    "to_unlock": "AWS, AWS China",
+    "username": "wei.chen",
+    "is_payer": True,
+    "go_url": f"{HERE}/billing/workspaces",
+}
+_OWNERS = {"count": 1, "sites": [("us1 Oregon", ["Pier"])], "is_payer": False}
+_CONSOLE = {**_OWNERS, "go_url": f"{HERE}/console/workspaces/wksp_0123456789abcdef"}
+for _name in ("subscription_ended", "lock_warning", "workspaces_closed", "settlement_switched"):
+    MAILS[_name] = _ENDED
+    MAILS[f"{_name} to an owner"] = {**_ENDED, **_CONSOLE}
+MAILS["subscription_ended of many"] = {**_ENDED, "count": 5000, "more": 4997}
+
 SAID_BY = {
+    "subscription_ended": ("end", "ended_on", "until", "to_unlock", "go_url"),
+    "subscription_ended to an owner": ("end", "ended_on", "until", "to_unlock", "username", "go_url"),
+    "subscription_ended of many": ("end", "ended_on", "until", "to_unlock", "go_url"),
+    "lock_warning": ("end", "last_day", "until", "to_unlock", "go_url"),
+    "lock_warning to an owner": ("end", "last_day", "until", "to_unlock", "username", "go_url"),
+    "workspaces_closed": ("end", "ended_on", "go_url"),
+    "workspaces_closed to an owner": ("end", "ended_on", "go_url"),
+    "settlement_switched": ("end", "cloud_account", "username", "go_url"),
+    "settlement_switched to an owner": ("end", "cloud_account", "username", "go_url"),
     "code": ("code", "works_until", "what_for", "paid_by"),
     "already_registered": ("site", "sign_in_url", "forgot_url"),
     "account_created": ("username", "site", "next_url", "paid_by"),
@@ -86,7 +116,7 @@ SAID_BY = {
 }
 """What each mail must tell."""
 
-PLACES = (SIGN_IN, FORGOT, GO_ON, f"{HERE}/register")
+PLACES = (SIGN_IN, FORGOT, GO_ON, f"{HERE}/register", str(_ENDED["go_url"]), str(_CONSOLE["go_url"]))
 """Where a mail may lead, besides the brand's own pages: pages that ask, and act on nothing but an answer."""
 
 every_mail = pytest.mark.parametrize("name", sorted(MAILS))
@@ -149,7 +179,7 @@ def test_a_mail_speaks_one_language_and_plainly(inside: Flask, name: str, langua
         assert "%(" not in text
         assert bool(re.search(r"[\u4e00-\u9fff]", text)) == (language == "zh")
     with force_locale(language):
-        assert gettext("Reference") in made.text
+        assert (gettext("Reference") in made.text) == ("reference" in MAILS[name])
     assert f'lang="{"zh-Hans" if language == "zh" else "en"}"' in made.html
 
 

@@ -304,7 +304,7 @@ def test_the_whole_walk_is_there_in_chinese(app: Flask) -> None:
     ready = buyer.press(buyer.press(wrong, "Continue Subscription", account=ACCOUNT), "Subscribe")
     assert ready.buttons == ["Set Up Your Account"]
     manage = buyer.follow(buyer.follow(buyer.get("/aws/"), "Your Marketplace Software"), "Manage")
-    assert manage.buttons == ["设置商品"]
+    assert manage.buttons == ["设置商品", "立即续订"]
     after = buyer.press(buyer.follow(manage, "Cancel Subscription"), "Yes, Cancel Subscription")
     assert "已取消" in after.text
     assert "2026年4月7日 18:40（UTC）" in buyer.follow(after, "Manage").text

@@ -49,6 +49,7 @@ NAMES_NOTHING = {
     "health.metrics": "",
     "marketplaces.landing_help": "",
     "marketplaces.landing": "the token itself is the proof",
+    "marketplaces.notifications": "the signature is the proof",
     "doors.home": "",
     "doors.register": "",
     "doors.register_again": "",

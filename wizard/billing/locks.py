@@ -42,9 +42,9 @@ def closes_at(workspace: Workspace) -> datetime | None:
 
 
 def closes_with(ended: Subscription) -> datetime:
-    """When the workspaces that the end of this subscription locked are closed."""
-    closes = (ended.stopped_at or clock.now()) + GRACE
-    return max(closes, ended.warned_at + NOTICE) if ended.warned_at else closes
+    """When the workspaces that the end of this subscription locked are closed, at the earliest."""
+    now = clock.now()
+    return max((ended.stopped_at or now) + GRACE, (ended.warned_at or now) + NOTICE)
 
 
 def time_left(workspace: Workspace) -> timedelta:

@@ -1,8 +1,9 @@
 """The domain: what a buyer's cloud account bought, and the workspaces that purchase pays for."""
 
 from datetime import datetime
+from typing import Any
 
-from sqlalchemy import ForeignKey, UniqueConstraint
+from sqlalchemy import JSON, ForeignKey, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from wizard.accounts.models import BillingAccount, ConsoleAccount
@@ -69,6 +70,10 @@ class Subscription(Base):
     workspaces are closed count, and ``warned_at`` when their owners were written to before that. ``successor``
     pays in its place: what it was renewed as, or what the same cloud account subscribed to again. ``lives`` counts how
     often what it does to its workspaces has changed.
+
+    ``entitlements``: what the marketplace said at ``entitlements_at`` that the buyer is entitled to,
+    ``[{"dimension", "value", "expires_at"}]``. ``doubt``: what the nightly comparison found that no message had told
+    (:mod:`wizard.marketplaces.reconciliation`), first on ``doubted_at``.
     """
 
     __tablename__ = "subscriptions"
@@ -92,6 +97,10 @@ class Subscription(Base):
     on_end: Mapped[str | None]
     successor_id: Mapped[int | None] = mapped_column(ForeignKey("subscriptions.id"), index=True)
     lives: Mapped[int] = mapped_column(default=0, server_default="0")
+    entitlements: Mapped[list[dict[str, Any]] | None] = mapped_column(JSON(none_as_null=True))
+    entitlements_at: Mapped[datetime | None]
+    doubt: Mapped[str | None]
+    doubted_at: Mapped[datetime | None]
 
     cloud_account: Mapped[CloudAccount] = relationship(lazy="joined", innerjoin=True)
     successor: Mapped["Subscription | None"] = relationship(remote_side=id)
@@ -167,4 +176,5 @@ class Settlement(Base):
     subscription_id: Mapped[int | None] = mapped_column(ForeignKey("subscriptions.id"), index=True)
     by: Mapped[str]
 
+    workspace: Mapped[Workspace] = relationship()
     subscription: Mapped[Subscription | None] = relationship()

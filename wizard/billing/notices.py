@@ -5,15 +5,27 @@ from typing import Any
 
 import sqlalchemy as sa
 from flask import current_app
+from flask_babel import force_locale
 
 from wizard import mail, outbox
 from wizard.accounts.models import BillingAccount, ConsoleAccount
-from wizard.billing import endings
-from wizard.billing.models import ACTIVE, BEING_MADE, CLOSED, Subscription, Workspace
-from wizard.billing.wording import payer_of
+from wizard.billing import endings, locks
+from wizard.billing.models import ACTIVE, BEING_MADE, BILLING_CENTER, CLOSED, Subscription, Workspace
+from wizard.billing.wording import cloud_account_name, end_of, payer_of, ways_to_unlock
 from wizard.extensions import db
 from wizard.sites import directory
 from wizard.transactions import release
+from wizard.wording import date_and_time, date_of
+
+NAMED = 10
+"""How many workspaces a mail names; of the others it tells how many they are."""
+
+_MAILS = {
+    "ended": "subscription_ended",
+    "switched": "settlement_switched",
+    "warning": "lock_warning",
+    "closed": "workspaces_closed",
+}
 
 
 def tell_ready(payload: dict[str, Any], entry_id: int) -> None:
@@ -81,3 +93,67 @@ def concerned(subscription_id: int, what: str) -> tuple[sa.ColumnElement[bool], 
     """The conditions for the workspaces that a mail speaks of; ``what``: see :func:`.endings.spread`."""
     states = (CLOSED,) if what == "closed" else (ACTIVE, BEING_MADE)
     return Workspace.subscription_id == subscription_id, Workspace.state.in_(states)
+
+
+def tell_ended(payload: dict[str, Any], entry_id: int) -> None:
+    """The outbox's handler ``billing.tell_ended``: what became of the workspaces that a subscription paid for, to its
+    Billing Center account, or to the owner of some of them. Says what is true when it is sent.
+    """
+    of, what = db.session.get_one(Subscription, payload["subscription"]), payload["what"]
+    if what != "closed" and payload["life"] != of.lives:
+        raise outbox.NoLongerNeeded("something pays again, or did and ended once more")
+    kind = BillingAccount if payload["area"] == "billing" else ConsoleAccount
+    reader = db.session.get(kind, payload["account"])
+    found = _spoken_of(of, what, reader) if reader else []
+    if reader is None or not found:
+        raise outbox.NoLongerNeeded("none of them is concerned any more")
+    address, locale = reader.email, reader.locale
+    with force_locale(locale):
+        context = _about(of, found, locale) | _where_to(reader, found)
+    release()
+    mail.deliver(address, _MAILS[what], locale, context, entry_id)
+
+
+def _spoken_of(of: Subscription, what: str, reader: BillingAccount | ConsoleAccount) -> list[Any]:
+    """The first few workspaces that a mail to somebody speaks of, and in each row how many there are."""
+    if isinstance(reader, BillingAccount):
+        theirs = Workspace.billing_account_id == reader.id
+    else:  # The mail is for an address, whatever sites its owner has console accounts on.
+        same_address = sa.select(ConsoleAccount.id).where(ConsoleAccount.email_key == reader.email_key)
+        theirs = Workspace.owner_id.in_(same_address)
+    wanted = sa.select(
+        Workspace.name, Workspace.site_id, Workspace.public_id, sa.func.count().over().label("count")
+    )
+    ordered = wanted.where(*concerned(of.id, what), theirs).order_by(Workspace.site_id, Workspace.id)
+    return list(db.session.execute(ordered.limit(NAMED)))
+
+
+def _about(of: Subscription, found: list[Any], locale: str) -> dict[str, Any]:
+    """What such a mail tells of the subscription and its workspaces, in the reader's language."""
+    by_site: dict[str, list[str]] = {}
+    for row in found:
+        by_site.setdefault(row.site_id, []).append(row.name)
+    payer = db.session.get(BillingAccount, of.billing_account_id) if of.billing_account_id else None
+    sites = [directory.get(site_id) for site_id in by_site]
+    closes_at = locks.closes_with(of)
+    return {
+        "count": found[0].count,
+        "sites": [(site.label.in_(locale), by_site[site.id]) for site in sites],
+        "more": found[0].count - len(found),
+        "end": end_of(of),
+        "ended_on": date_of(of.ended_at or of.created_at),
+        "cloud_account": cloud_account_name(of.cloud_account),
+        "until": date_and_time(closes_at),
+        "last_day": date_of(closes_at),
+        "to_unlock": ways_to_unlock(of, all(directory.allows(site, BILLING_CENTER) for site in sites)),
+        "username": payer.username if payer else "",
+    }
+
+
+def _where_to(reader: BillingAccount | ConsoleAccount, found: list[Any]) -> dict[str, Any]:
+    """Where such a mail leads its reader."""
+    public = current_app.config["PUBLIC_URL"]
+    if isinstance(reader, BillingAccount):
+        return {"is_payer": True, "go_url": f"{public}/billing/workspaces"}
+    only = f"workspaces/{found[0].public_id}" if found[0].count == 1 else ""
+    return {"is_payer": False, "go_url": f"{public}/console/{only}"}

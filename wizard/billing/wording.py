@@ -1,13 +1,28 @@
 """How the domain's things are named to people."""
 
 import re
+from datetime import timedelta
 
 from flask import current_app
-from flask_babel import force_locale
+from flask_babel import force_locale, ngettext
 from flask_babel import gettext as _
 
-from wizard.billing import settlement
-from wizard.billing.models import BEING_MADE, CLOSED, DISSOLVED, CloudAccount, Subscription, Workspace
+from wizard.billing import locks, settlement
+from wizard.billing.models import (
+    AWS,
+    BEING_MADE,
+    BILLING_CENTER,
+    CANCELLED,
+    CLOSED,
+    DISSOLVED,
+    EXPIRED,
+    FAILED,
+    NONE,
+    TERMINATED,
+    CloudAccount,
+    Subscription,
+    Workspace,
+)
 from wizard.sites import directory
 from wizard.wording import account_number, date_and_time, date_of
 
@@ -33,13 +48,77 @@ def purchase_id(subscription: Subscription) -> tuple[str, str]:
     return _("Customer"), subscription.customer_identifier or subscription.identity
 
 
+def end_of(subscription: Subscription) -> str:
+    """How a subscription ended, as a sentence begins: "AWS account 7828 5828 5006 cancelled its subscription"."""
+    account = cloud_account_name(subscription.cloud_account)
+    words = {
+        CANCELLED: _("%(account)s cancelled its subscription", account=account),
+        EXPIRED: _("The subscription of %(account)s expired", account=account),
+        TERMINATED: _("The subscription of %(account)s was terminated", account=account),
+        FAILED: _("The subscription of %(account)s failed", account=account),
+    }
+    return words.get(subscription.why or "") or _("The subscription of %(account)s ended", account=account)
+
+
+def ended_on(subscription: Subscription) -> str:
+    """ "Cancelled 24 March 2026" """
+    day = date_of(subscription.ended_at or subscription.created_at)
+    words = {
+        CANCELLED: _("Cancelled %(day)s", day=day),
+        EXPIRED: _("Expired %(day)s", day=day),
+        TERMINATED: _("Terminated %(day)s", day=day),
+        FAILED: _("Failed %(day)s", day=day),
+    }
+    return words.get(subscription.why or "") or _("Ended %(day)s", day=day)
+
+
+def ways_to_unlock(ended: Subscription, by_billing_center: bool) -> str:
+    """What unlocks the workspaces that the end of this subscription locked; ``by_billing_center``: whether their
+    sites let a Billing Center account pay."""
+    cloud = current_app.extensions["marketplaces"][ended.cloud_account.partition].words.cloud
+    if by_billing_center:
+        return _(
+            "Bind another cloud account, subscribe again at %(cloud)s, or settle from the Billing Center account. "
+            "It opens at once.",
+            cloud=cloud,
+        )
+    return _("Bind another cloud account, or subscribe again at %(cloud)s. It opens at once.", cloud=cloud)
+
+
 def state_of(workspace: Workspace) -> tuple[str, str]:
     """The shape and the word of a workspace's state, as macros/parts.html has them."""
     if workspace.state == BEING_MADE:
         return "making", _("Being made")
-    if workspace.state == CLOSED:
-        return "none", _("Closed")
+    if workspace.state in (CLOSED, DISSOLVED):
+        return "none", _("Closed") if workspace.state == CLOSED else _("Dissolved")
     return ("locked", _("Locked")) if settlement.is_locked(workspace) else ("active", _("Active"))
+
+
+def state_in_full(workspace: Workspace) -> tuple[str, str]:
+    """The same where there is room: "Locked, 11 days left"."""
+    shape, word = state_of(workspace)
+    return (shape, locked_for(workspace) if shape == "locked" else word)
+
+
+def locked_for(workspace: Workspace) -> str:
+    """ "Locked, 11 days left": the days that have begun count."""
+    days = days_left(workspace)
+    return ngettext("Locked, %(num)s day left", "Locked, %(num)s days left", days) if days else _("Locked")
+
+
+def days_left(workspace: Workspace) -> int:
+    """For how many days a locked workspace can still be unlocked, the one that has begun included."""
+    return -(-locks.time_left(workspace) // timedelta(days=1))
+
+
+def method_name(method: str) -> str:
+    """A settlement method as a choice."""
+    return {
+        AWS: _("AWS account"),
+        "alibaba": _("Alibaba Cloud account"),
+        BILLING_CENTER: _("Billing Center account"),
+        NONE: _("None"),
+    }[method]
 
 
 def payer_of(workspace: Workspace, locale: str | None = None) -> str:

@@ -5,25 +5,36 @@ API (2020-03-01, GetAgreementContacts) and the SaaS customer onboarding chapter 
 """
 
 import logging
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from datetime import datetime
 from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 from flask_babel import lazy_gettext as _l
+from werkzeug.datastructures import Headers
 
 from config import LEGACY, AwsPartition
-from wizard import metrics
+from wizard import clock, metrics
+from wizard.billing.endings import Life
 from wizard.billing.models import AWS
 from wizard.billing.subscriptions import Purchase
+from wizard.marketplaces import aws_messages, sns
 from wizard.marketplaces.aws_clients import Clients
 from wizard.marketplaces.protocol import (
     Busy,
+    Denied,
     NotProven,
     OurFault,
+    Said,
     TokenExpired,
     TokenUnknown,
+    Unreadable,
     Words,
     WrongProduct,
 )
+from wizard.marketplaces.queues import SqsQueue
 from wizard.transactions import outside_transaction
 
 TOKEN_FIELD = "x-amzn-marketplace-token"
@@ -79,10 +90,12 @@ class AwsMarketplace:
     def __init__(self, partition: AwsPartition) -> None:
         self._partition = partition
         self._clients = Clients(partition)
+        self.certificates = sns.Certificates()
         self.name = partition.name
         self.words = WORDS[partition.name]
         self.listing_url = partition.marketplace_url if partition.product_codes else ""
         self.manage_url = partition.manage_url
+        self.sells = bool(partition.product_codes)
 
     # ── what a token proves ─────────────────────────────────────────────────────────────────────────────────
 
@@ -194,6 +207,115 @@ class AwsMarketplace:
             return {}
         metrics.CONTACTS.labels(self.name, "given" if suggestion else "none").inc()
         return suggestion
+
+    # ── what became of it ───────────────────────────────────────────────────────────────────────────────────────
+
+    def notified(self, body: bytes, headers: Headers) -> Said | None:
+        """A message of SNS. A subscription is confirmed, one that was ended is an alarm: nobody here ends one."""
+        envelope = sns.verify(
+            self._partition, self.certificates, body, headers.get("x-amz-sns-message-type", "")
+        )
+        if envelope.type == sns.NOTIFICATION:
+            return self.read("https", envelope.body, envelope.message_id, clock.now())
+        if envelope.type == sns.CONFIRMATION:
+            sns.confirm(self._clients.topics(envelope.region), envelope)
+        else:
+            self._alarm("sns_unsubscribed", "a topic does not reach us any more", topic=envelope.topic)
+        return None
+
+    def read(self, road: str, body: str, message_id: str, at: datetime) -> Said:
+        """What cannot be read is set aside as it is, for staff."""
+        try:
+            topics = self._partition.sns_topics
+            return aws_messages.read(self.name, road, body, message_id, at, topics)
+        except Unreadable as reason:
+            return Said(
+                message_id=f"{self.name}:{message_id}",
+                marketplace=self.name,
+                road=road,
+                kind="unreadable",
+                at=at,
+                payload={"body": body[: 64 * 1024]},
+                problem=str(reason),
+            )
+
+    def queues(self) -> list[SqsQueue]:
+        """Those that bring its messages, none while nothing is sold there."""
+        of = self._partition
+        urls = of.sqs_queues if self.sells else ()
+        return [SqsQueue(url, of.region, self._clients.queues, self.read) for url in urls]
+
+    def learn(self, purchase: Purchase, said: Iterable[Said]) -> dict[str, str]:
+        return aws_messages.learn(purchase, said)
+
+    def life(self, purchase: Purchase, recorded_at: datetime, said: Iterable[Said]) -> Life:
+        outcome = aws_messages.fold(purchase, recorded_at, said)
+        successor = self._renewal(purchase, outcome.successor) if outcome.successor else None
+        end = outcome.end
+        return Life(end.at, end.why, successor) if end else Life(successor=successor)
+
+    def _renewal(self, of: Purchase, agreement_id: str) -> Purchase:
+        """What an agreement was renewed as: another agreement, of the same buyer for the same product."""
+        return replace(
+            of,
+            identity=f"{of.provider}:{of.partition}:agreement:{agreement_id}",
+            agreement_id=agreement_id,
+            license_arn="",
+            customer_identifier="",
+        )
+
+    @outside_transaction
+    def entitlements(self, purchase: Purchase) -> list[dict[str, Any]]:
+        """What the buyer is entitled to (``GetEntitlements``), by the strongest name this purchase has there.
+
+        A page may be empty and not be the last. What has expired and is still listed counts for nothing.
+        """
+        keys = {
+            "LICENSE_ARN": purchase.license_arn,
+            "CUSTOMER_IDENTIFIER": purchase.customer_identifier,
+            "CUSTOMER_AWS_ACCOUNT_ID": purchase.account_id,
+        }
+        key = next(name for name, value in keys.items() if value)
+        asked: dict[str, Any] = {"ProductCode": purchase.product_code, "Filter": {key: [keys[key]]}}
+        found, now = [], clock.now()
+        while True:
+            with self._letting_us_ask():
+                answer = self._clients.entitlements().get_entitlements(**asked)
+            found += [e for e in answer.get("Entitlements", []) if e.get("ExpirationDate", now) >= now]
+            if not answer.get("NextToken"):
+                return [_entitlement(e) for e in found]
+            asked["NextToken"] = answer["NextToken"]
+
+    @outside_transaction
+    def status(self, purchase: Purchase) -> str:
+        """The status of the agreement (``DescribeAgreement``): "ACTIVE", or how it ended. "" where none is told."""
+        if not purchase.agreement_id or not self._partition.tells_contacts:
+            return ""
+        with self._letting_us_ask():
+            answer = self._clients.agreements().describe_agreement(agreementId=purchase.agreement_id)
+        return str(answer.get("status", ""))
+
+    @contextmanager
+    def _letting_us_ask(self) -> Iterator[None]:
+        """A refusal is for whoever wrote the role's policy; whatever else goes wrong may pass."""
+        try:
+            yield
+        except ClientError as error:
+            code = error.response.get("Error", {}).get("Code", "")
+            if code in _BUSY or error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0) >= 500:
+                raise
+            self._alarm("aws_refused", "AWS refused us", code=code, operation=error.operation_name)
+            raise Denied from None
+
+
+def _entitlement(told: dict[str, Any]) -> dict[str, Any]:
+    """``Value`` is a union of four types with one member."""
+    expires = told.get("ExpirationDate")
+    return {
+        "dimension": told.get("Dimension", ""),
+        "value": next(iter((told.get("Value") or {}).values()), None),
+        "expires_at": expires.isoformat() if expires else None,
+    }
 
 
 def _suggestion(contact: dict[str, Any]) -> dict[str, str]:

@@ -37,6 +37,9 @@ _FOR_ROLE = _patience(2, 6, attempts=1)
 _FOR_CONTACTS = _patience(1, 2, attempts=1)
 """For what a landing can do without."""
 
+_FOR_MESSAGES = _patience(2, 30, attempts=1)
+"""For a queue that answers when something comes, for :data:`wizard.marketplaces.queues.WAIT` seconds at most."""
+
 _SESSION_NAME = "onboarding"
 
 
@@ -51,7 +54,7 @@ class Clients:
         self._partition = partition
         self._making = threading.Lock()
         self._session: Any = None
-        self._made: dict[str, Any] = {}
+        self._made: dict[tuple[str, str], Any] = {}
 
     def metering(self) -> Any:
         of = self._partition
@@ -63,14 +66,27 @@ class Clients:
             "marketplace-agreement", of.agreement_region, of.agreement_endpoint, _FOR_CONTACTS
         )
 
+    def entitlements(self) -> Any:
+        of = self._partition
+        return self._client(
+            "marketplace-entitlement", _entitlement_region(of.name), of.entitlement_endpoint, _FOR_PURCHASES
+        )
+
+    def topics(self, region: str) -> Any:
+        return self._client("sns", region, self._partition.sns_endpoint, _FOR_PURCHASES)
+
+    def queues(self, region: str) -> Any:
+        return self._client("sqs", region, self._partition.sqs_endpoint, _FOR_MESSAGES)
+
     def _client(self, service: str, region: str, endpoint: str, patience: Config) -> Any:
+        key = (service, region)
         with self._making:
-            if service not in self._made:
+            if key not in self._made:
                 self._session = self._session or _session(self._partition)
-                self._made[service] = self._session.create_client(
+                self._made[key] = self._session.create_client(
                     service, region_name=region, endpoint_url=endpoint or None, config=patience
                 )
-        return self._made[service]
+        return self._made[key]
 
 
 class _Role(CredentialProvider):
@@ -84,6 +100,13 @@ class _Role(CredentialProvider):
 
     def load(self) -> DeferredRefreshableCredentials:
         return DeferredRefreshableCredentials(self._fetcher.fetch_credentials, self.METHOD)
+
+
+@cache
+def _entitlement_region(partition: str) -> str:
+    """Where the entitlement service answers in a partition: one region, wherever usage is metered."""
+    regions = botocore.session.Session().get_available_regions("marketplace-entitlement", partition)
+    return str(regions[0])
 
 
 @cache

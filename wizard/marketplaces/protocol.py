@@ -3,12 +3,15 @@
 A provider is a module of this room that offers :class:`Marketplace`; ``create_app`` lists those there are.
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any, Protocol
 
 from flask import current_app
+from werkzeug.datastructures import Headers
 
+from wizard.billing.endings import Life
 from wizard.billing.models import CloudAccount
 from wizard.billing.subscriptions import Purchase
 
@@ -50,6 +53,23 @@ class OurFault(NotProven):
     status = 503
 
 
+class Denied(Exception):
+    """The marketplace does not let us ask. Somebody has been alarmed; asking again changes nothing."""
+
+
+class Unreadable(Exception):
+    """A message that is none of those we know; the reason is a few words of ours."""
+
+
+class Refused(Exception):
+    """A notification that is not proven to be meant for us. ``reason`` is a word for the log, ``status`` the answer."""
+
+    def __init__(self, reason: str, status: int) -> None:
+        super().__init__(reason)
+        self.reason = reason
+        self.status = status
+
+
 @dataclass(frozen=True)
 class Words:
     """How a marketplace is spoken of, in the reader's language.
@@ -68,12 +88,56 @@ class Words:
     relink: tuple[Any, ...]
 
 
+@dataclass(frozen=True)
+class Said:
+    """One message of a marketplace, as the inbox keeps it; "" where it names no such thing.
+
+    ``message_id``: the source's own, so that it is kept once whatever roads it took · ``at``: its own time ·
+    ``agreement_id`` … ``customer_key``: the purchase it is of, by whatever names it · ``why``: of an end, in the words
+    of :mod:`wizard.billing.models` · ``problem``: why nothing can be done about it.
+    """
+
+    message_id: str
+    marketplace: str
+    road: str
+    kind: str
+    at: datetime
+    agreement_id: str = ""
+    previous_agreement_id: str = ""
+    license_key: str = ""
+    customer_key: str = ""
+    why: str = ""
+    payload: dict[str, Any] = field(default_factory=dict)
+    problem: str = ""
+
+
+@dataclass(frozen=True)
+class Brought:
+    """What a queue gave out: a message, and the handle to delete it by."""
+
+    said: Said
+    handle: str
+
+
+class Queue(Protocol):
+    """Where messages wait. Both use the network, and raise whatever goes wrong."""
+
+    name: str
+
+    def receive(self, wait: int) -> list[Brought]:
+        """What is there, or comes within ``wait`` seconds."""
+
+    def delete(self, brought: list[Brought]) -> None:
+        """It is kept here now."""
+
+
 class Marketplace(Protocol):
     """One marketplace whose buyers land with a token.
 
     ``name``: in its landing's address, and the ``partition`` of its cloud accounts · ``provider``: the
     settlement method it is · ``token_field``: the form field of a landing · ``listing_url``: where a buyer
-    subscribes, "" where none is configured · ``manage_url``: where a buyer finds a subscription again.
+    subscribes, "" where none is configured · ``manage_url``: where a buyer finds a subscription again · ``sells``:
+    whether it is switched on.
     """
 
     name: str
@@ -82,6 +146,7 @@ class Marketplace(Protocol):
     token_field: str
     listing_url: str
     manage_url: str
+    sells: bool
 
     def resolve(self, token: str) -> Purchase:
         """What a token proves. Uses the network; raises a :class:`NotProven`."""
@@ -91,6 +156,36 @@ class Marketplace(Protocol):
 
         Any of ``email``, ``company_name``, ``region`` (ISO 3166-1 alpha-2) and ``contact_name``. Uses the
         network, shortly; raises nothing.
+        """
+
+    def notified(self, body: bytes, headers: Headers) -> Said | None:
+        """What a notification over HTTPS says, once it is proven. None where nothing is left to be done about it.
+
+        Uses the network; raises :class:`Refused`.
+        """
+
+    def read(self, road: str, body: str, message_id: str, at: datetime) -> Said:
+        """What a message says. ``message_id`` and ``at`` are the road's, for what brings none. Raises nothing."""
+
+    def queues(self) -> Sequence[Queue]:
+        """The queues that bring its messages to a worker (:mod:`wizard.marketplaces.queues`)."""
+
+    def learn(self, purchase: Purchase, said: Iterable[Said]) -> dict[str, str]:
+        """What messages add to the names of a purchase, by column."""
+
+    def life(self, purchase: Purchase, recorded_at: datetime, said: Iterable[Said]) -> Life:
+        """What all messages of a purchase say together: whether it ended, why, and what came in its place."""
+
+    def entitlements(self, purchase: Purchase) -> list[dict[str, Any]]:
+        """What the buyer is entitled to now: ``[{"dimension", "value", "expires_at"}]``.
+
+        Uses the network; raises :class:`Denied`, and anything where another try may do.
+        """
+
+    def status(self, purchase: Purchase) -> str:
+        """ "ACTIVE", or what else the marketplace says of the purchase now; "" where it says nothing.
+
+        Uses the network; raises as :meth:`entitlements` does.
         """
 
 

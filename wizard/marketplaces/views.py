@@ -1,14 +1,17 @@
-"""The doors marketplaces use: the landing."""
+"""The doors marketplaces use: the landing, and notifications."""
+
+import logging
 
 from flask import Blueprint, Response, abort, current_app, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
+from werkzeug.exceptions import RequestEntityTooLarge
 
 from wizard import logs, metrics
 from wizard.billing import subscriptions
 from wizard.i18n import other_language
 from wizard.limits import limited
-from wizard.marketplaces import arrivals
-from wizard.marketplaces.protocol import Marketplace, NotProven, all_marketplaces
+from wizard.marketplaces import arrivals, inbox
+from wizard.marketplaces.protocol import Marketplace, NotProven, Refused, all_marketplaces
 from wizard.transactions import genuine, release
 
 MOST_TOKEN = 4096
@@ -16,6 +19,7 @@ MOST_TOKEN = 4096
 TOLD_AGAIN = ("expired", "unknown_token", "wrong_product", "no_token", "unavailable")
 """What can be said of a landing without its token."""
 
+log = logging.getLogger("wizard.marketplaces")
 bp = Blueprint("marketplaces", __name__, url_prefix="/marketplaces")
 
 
@@ -41,7 +45,7 @@ def landing(marketplace: str) -> ResponseReturnValue:
     token = request.form.get(here.token_field, "").strip()
     if not 0 < len(token) <= MOST_TOKEN:
         return _problem("no_token" if not token else "unknown_token", 400, here)
-    subscription, contact = arrivals.resolved_before(here.name, token), {}
+    subscription, purchase, contact = arrivals.resolved_before(here.name, token), None, {}
     release()
     try:
         if subscription is None:
@@ -51,9 +55,36 @@ def landing(marketplace: str) -> ResponseReturnValue:
     except NotProven as reason:
         return _problem(reason.kind, reason.status, here, token)
     genuine()
+    if purchase:
+        inbox.landed(subscription, arrivals.hash_of(token))
     arrival = arrivals.land(here.name, token, subscription, contact)
     metrics.LANDINGS.labels(here.name, "landed").inc()
     return redirect(url_for("doors.arrive", arrival_id=arrival.id), 303)
+
+
+@bp.post("/<marketplace>/notifications")
+def notifications(marketplace: str) -> Response:
+    """What the marketplace itself says. Its signature is the proof; the same once more changes nothing."""
+    here = _find(marketplace)
+    try:
+        said = here.notified(_body(), request.headers)
+    except Refused as refused:
+        metrics.MESSAGES.labels(here.name, "https", refused.reason).inc()
+        log.warning("a notification was refused", extra={"marketplace": here.name, "reason": refused.reason})
+        return _plain(refused.reason, refused.status)
+    genuine()
+    return _plain(inbox.receive(said) if said else "done", 200)
+
+
+def _body() -> bytes:
+    try:
+        return request.get_data()
+    except RequestEntityTooLarge:
+        raise Refused("too large", 413) from None
+
+
+def _plain(word: str, status: int) -> Response:
+    return Response(f"{word}\n", status, mimetype="text/plain")
 
 
 def _find(name: str) -> Marketplace:

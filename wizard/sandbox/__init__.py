@@ -50,6 +50,7 @@ from wizard.sandbox.events import Listing
 from wizard.sandbox.mailbox_pages import mailbox_pages
 from wizard.sandbox.mails import Mails
 from wizard.sandbox.message_doors import message_doors
+from wizard.sandbox.message_pages import message_pages
 from wizard.sandbox.messages import Messages
 from wizard.sandbox.metering import Meter
 from wizard.sandbox.pages import aws_pages, pages
@@ -93,6 +94,6 @@ def create_sandbox(settings: SandboxSettings) -> Flask:
     )
     init_languages(app, PoBabel(domain="sandbox"))
     init_web(app)
-    for room in (pages, aws_pages, mailbox_pages, doors, message_doors, api, sts, sns):
+    for room in (pages, aws_pages, mailbox_pages, message_pages, doors, message_doors, api, sts, sns):
         app.register_blueprint(room)
     return app

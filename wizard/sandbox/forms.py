@@ -1,14 +1,17 @@
 """The forms of the sandbox's pages. Without CSRF secrets: a purchase here moves nothing, and a browser that
 comes from another site is refused by its own header (``web.py``)."""
 
+import re
 from typing import Any
 
+from flask_babel import gettext as _
 from flask_babel import lazy_gettext as _l
 from flask_wtf import FlaskForm
-from wtforms import Field, RadioField, SelectField, StringField, ValidationError
+from wtforms import BooleanField, Field, Form, RadioField, SelectField, StringField, ValidationError
 from wtforms.fields.choices import SelectChoice
 
 from wizard.sandbox import names
+from wizard.sandbox.messages import LONGEST_DELAY, MOST_COPIES, Switches
 from wizard.sandbox.text import printable
 
 OTHER_PRODUCT = "another-product-0a1b2c3d4e"
@@ -18,6 +21,7 @@ _ACCOUNT = {"autocomplete": "off", "inputmode": "numeric", "spellcheck": "false"
 _EXAMPLE = "7828\u00a05828\u00a05006"
 _NOTHING = "none"
 _OTHER = "other_product"
+_FAILS = "payment"
 
 
 class _Form(FlaskForm):
@@ -43,6 +47,47 @@ class MailForm(_Form):
     """Whose mails to show."""
 
     to = StringField(_l("Sent to"), filters=[printable], render_kw=_ACCOUNT | {"inputmode": "email"})
+
+
+class _WholeNumber(StringField):
+    """A number from 0 to ``most``; ``data`` is an ``int``, or what was typed where it is none."""
+
+    data: Any
+
+    def __init__(self, label: Any, most: int, **kwargs: Any) -> None:
+        keys = {"inputmode": "numeric", "autocomplete": "off"}
+        super().__init__(label, filters=[printable], render_kw=keys, **kwargs)
+        self.most = most
+
+    def process_data(self, value: Any) -> None:
+        super().process_data(str(int(value or 0)))
+
+    def pre_validate(self, form: Form) -> None:
+        typed = (self.data or "").strip() or "0"
+        if not re.fullmatch("[0-9]{1,9}", typed) or int(typed) > self.most:
+            raise ValidationError(_("Enter a whole number from 0 to %(most)s", most=self.most))
+        self.data = int(typed)
+
+
+class SwitchesForm(FlaskForm):
+    """How AWS's messages travel."""
+
+    class Meta:
+        csrf = False
+
+    duplicates = _WholeNumber(_l("Extra copies of each"), MOST_COPIES)
+    delay = _WholeNumber(_l("Delay"), LONGEST_DELAY)
+    disorder = BooleanField(_l("In the wrong order: the last one first"))
+    silence = BooleanField(_l("Not at all: they are kept back here"))
+
+    @property
+    def is_on(self) -> bool:
+        """Whether anything is other than it usually is."""
+        return any(field.data not in (False, None, "", "0") for field in self)
+
+    def wish(self) -> Switches:
+        """What was asked for, once it is validated."""
+        return Switches(self.duplicates.data, self.delay.data, self.disorder.data, self.silence.data)
 
 
 def _choice(value: str, label: Any) -> SelectChoice:
@@ -74,6 +119,7 @@ class BuyForm(_Form):
             _choice("internal", _l("AWS answers “internal error”")),
             _choice("access_denied", _l("AWS does not let the seller ask")),
             _choice("disabled", _l("The API is switched off")),
+            _choice(_FAILS, _l("The payment fails")),
         ],
     )
 
@@ -83,6 +129,14 @@ class BuyForm(_Form):
         if len(product_codes) == 1:
             del self.product_code
 
+    def validate_fault(self, field: Field) -> None:
+        if field.data == _FAILS and self.style.data == "licence":
+            raise ValidationError(
+                _l(
+                    "AWS tells of a failed payment by customer identifier only: choose another kind of purchase"
+                )
+            )
+
     def wish(self, product_codes: tuple[str, ...]) -> dict[str, Any]:
         """Keyword arguments of :meth:`wizard.sandbox.purchases.Marketplace.buy`."""
         fault = self.fault.data
@@ -91,5 +145,6 @@ class BuyForm(_Form):
             "account": self.account.data,
             "product_code": OTHER_PRODUCT if fault == _OTHER else chosen,
             "style": self.style.data,
-            "fault": None if fault in (_NOTHING, _OTHER) else fault,
+            "fault": None if fault in (_NOTHING, _OTHER, _FAILS) else fault,
+            "fails": fault == _FAILS,
         }

@@ -27,8 +27,8 @@ RETRY_SECONDS = 20
 """SNS's delivery policy for HTTP: three more tries, 20 s apart (*Amazon SNS developer guide*, "Delivery retries")."""
 
 _LEASE_SECONDS = 60
-_MOST_COPIES = 100
-_LONGEST_DELAY = 14 * 86400
+MOST_COPIES = 100
+LONGEST_DELAY = 14 * 86400
 
 
 @dataclass(frozen=True)
@@ -42,10 +42,10 @@ class Switches:
     silence: bool = False
 
     def __post_init__(self) -> None:
-        if not 0 <= self.duplicates <= _MOST_COPIES:
-            raise Refused(f"messages.duplicates is a whole number from 0 to {_MOST_COPIES}.")
-        if not 0 <= self.delay <= _LONGEST_DELAY:
-            raise Refused(f"messages.delay is a number of seconds from 0 to {_LONGEST_DELAY}.")
+        if not 0 <= self.duplicates <= MOST_COPIES:
+            raise Refused(f"messages.duplicates is a whole number from 0 to {MOST_COPIES}.")
+        if not 0 <= self.delay <= LONGEST_DELAY:
+            raise Refused(f"messages.delay is a number of seconds from 0 to {LONGEST_DELAY}.")
 
     @classmethod
     def of(cls, given: Any) -> "Switches":
@@ -200,6 +200,12 @@ class Messages:
         """What holds for a purchase, or for everybody."""
         with self._store.reading() as db:
             return self._switches(db, agreement_id)
+
+    def has_own_switches(self, agreement_id: str) -> bool:
+        """Whether a purchase goes by switches of its own."""
+        with self._store.reading() as db:
+            found = db.execute("SELECT 1 FROM switches WHERE agreement_id = ?", [agreement_id])
+            return found.fetchone() is not None
 
     def newest(self, agreement_id: str | None = None, limit: int = 200) -> list[Message]:
         """Deliveries of one purchase or of all, newest first."""

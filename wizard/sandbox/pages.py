@@ -1,6 +1,7 @@
 """The buyer's pages: product, subscribe, set up, Your Marketplace Software, manage, cancel."""
 
 import secrets
+from contextlib import suppress
 from itertools import groupby
 from typing import Any
 
@@ -13,7 +14,7 @@ from wizard.sandbox import names
 from wizard.sandbox.bought import Purchase
 from wizard.sandbox.contacts import person_of
 from wizard.sandbox.credentials import EXTERNAL_ID, ROLE_ACCOUNT, ROLE_NAME
-from wizard.sandbox.errors import PurchaseCancelled
+from wizard.sandbox.errors import PurchaseCancelled, Refused
 from wizard.sandbox.forms import AccountForm, BuyForm
 from wizard.sandbox.metering import totals
 from wizard.sandbox.partitions import PARTITIONS, Partition
@@ -54,6 +55,7 @@ def index() -> str:
         here=request.url_root.rstrip("/"),
         partitions=settings.partitions,
         registration_urls=settings.registration_urls,
+        notification_urls=settings.notification_urls,
         role=f"{ROLE_ACCOUNT}:role/{ROLE_NAME}",
         external_id=EXTERNAL_ID,
     )
@@ -148,7 +150,8 @@ def set_up(agreement_id: str) -> Any:
     marketplace = sandbox().marketplace
     _found(agreement_id)
     purchase, token = marketplace.latest_token(agreement_id)
-    if purchase.cancelled_at is not None:
+    # That a payment failed is only known when the buyer is on the way to the seller.
+    if purchase.status not in ("ACTIVE", "FAILED"):
         return redirect(url_for("aws.manage", agreement_id=agreement_id), 303)
     response = make_response(
         _page(
@@ -195,6 +198,15 @@ def cancel_now(agreement_id: str) -> BaseResponse:
     _found(agreement_id)
     purchase = sandbox().marketplace.cancel(agreement_id)
     return redirect(url_for("aws.software", account=purchase.account), 303)
+
+
+@aws_pages.post("/software/<agreement_id>/renew")
+def renew(agreement_id: str) -> BaseResponse:
+    """As a contract renews by itself: the page of the agreement that comes in the place of this one."""
+    _found(agreement_id)
+    with suppress(Refused):  # It is over meanwhile: its page says so.
+        agreement_id = sandbox().marketplace.renew(agreement_id)[0].agreement_id
+    return redirect(url_for("aws.manage", agreement_id=agreement_id), 303)
 
 
 def _product(form: BuyForm) -> str:

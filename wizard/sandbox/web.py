@@ -1,6 +1,7 @@
 """What every response of the sandbox has in common: headers, template context, filters, error pages."""
 
 import json
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, cast
@@ -14,6 +15,7 @@ from werkzeug.exceptions import HTTPException
 from wizard.i18n import language_of, other_language
 from wizard.sandbox.credentials import Sessions
 from wizard.sandbox.errors import UnknownPurchase
+from wizard.sandbox.events import iso
 from wizard.sandbox.mails import Mails
 from wizard.sandbox.messages import Messages
 from wizard.sandbox.metering import Meter, plain
@@ -21,6 +23,7 @@ from wizard.sandbox.partitions import PARTITIONS
 from wizard.sandbox.purchases import Marketplace
 from wizard.sandbox.settings import SandboxSettings
 from wizard.sandbox.signing import Signer
+from wizard.sandbox.text import printable
 from wizard.sandbox.topics import Topics
 
 CSP = {
@@ -101,6 +104,8 @@ def init_web(app: Flask) -> None:
     app.add_template_filter(plain, "quantity")
     app.add_template_filter(moment, "datetime")
     app.add_template_filter(clock_time, "time")
+    app.add_template_filter(iso)
+    app.add_template_filter(pretty)
     app.register_error_handler(HTTPException, _problem)
     app.register_error_handler(UnknownPurchase, _unknown_purchase)
 
@@ -115,6 +120,13 @@ def moment(when: float | datetime) -> str:
     if language_of(str(get_locale())) == "zh":
         return format_datetime(_utc(when), _CHINESE_MOMENT, locale="zh")
     return format_datetime(_utc(when), "d MMMM y, HH:mm\u00a0'(UTC)'", locale="en")
+
+
+def pretty(body: str) -> str:
+    """JSON as people read it, anything else as it is; without what no page can hold."""
+    with suppress(ValueError, RecursionError):
+        body = json.dumps(json.loads(body), indent=2, ensure_ascii=False)
+    return printable(body)
 
 
 def clock_time(when: float | datetime) -> str:
@@ -139,6 +151,7 @@ def _context() -> dict[str, Any]:
         "place": _("Sandbox"),
         "marketplace": (g.get("partition") or PARTITIONS["aws"]).marketplace,
         "reference": None,
+        "now": settings.now(),
         "home_url": url_for("pages.index"),
     }
 

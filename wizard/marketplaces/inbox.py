@@ -1,0 +1,260 @@
+"""The inbox: what a marketplace says is written down once, and the purchase it is of is made what all of it says.
+
+A message is applied by reading every message of its purchase and folding them (:meth:`.protocol.Marketplace.life`), so
+that neither how often they come nor in what order can matter. One of a purchase nobody has registered here waits; it
+is applied when the buyer lands, a moment after that, and by the calendar. Why so: docs/decisions/0026-messages-in.md.
+"""
+
+import logging
+from dataclasses import fields
+from datetime import timedelta
+from typing import Any
+
+import sqlalchemy as sa
+
+from wizard import clock, metrics, outbox
+from wizard.billing import endings, subscriptions
+from wizard.billing.models import CloudAccount, Subscription
+from wizard.extensions import change, db, insert
+from wizard.marketplaces import aws_messages
+from wizard.marketplaces.models import Message
+from wizard.marketplaces.protocol import Said, all_marketplaces
+
+MOST_TRIES = 8
+AGAIN_AFTER = timedelta(minutes=20)
+"""The calendar tries so often to apply a message whose application failed, and so long after; then somebody has to
+look."""
+
+NOT_APPLIED = "could not be applied"
+
+_FACTS = tuple(field.name for field in fields(Said))
+
+log = logging.getLogger("wizard.marketplaces.inbox")
+
+
+def receive(said: Said) -> str:
+    """Write a message down and apply it, in the present transaction. Returns what became of it, for the metrics.
+
+    "duplicate", "unreadable", "waits" (its purchase is not known), "applied", or "failed": a mistake of ours in
+    applying it does not lose it.
+    """
+    outcome = _take(said) if _write(said) else "duplicate"
+    metrics.MESSAGES.labels(said.marketplace, said.road, outcome).inc()
+    log.info(
+        "a message came",
+        extra={"marketplace": said.marketplace, "road": said.road, "kind": said.kind, "outcome": outcome},
+    )
+    return outcome
+
+
+def _write(said: Said) -> bool:
+    """Into the inbox, once. False where it is there."""
+    now, facts = clock.now(), {name: getattr(said, name) for name in _FACTS}
+    tries = MOST_TRIES if said.problem else 0
+    row = insert(Message).values(**facts, received_at=now, try_after=now, tries=tries)
+    return bool(change(row.on_conflict_do_nothing()))
+
+
+def _take(said: Said) -> str:
+    if said.problem:
+        log.error("a message was set aside", extra={"alert": "message", "problem": said.problem})
+        return "unreadable"
+    try:
+        with db.session.begin_nested():
+            found = db.session.scalars(_subscriptions_of(said)).all()
+            for subscription in found:
+                bring_up_to_date(subscription)
+    except Exception:
+        log.exception("a message could not be applied")
+        _count_try(said.message_id)
+        return "failed"
+    return "applied" if found else "waits"
+
+
+def _count_try(message_id: str) -> None:
+    """A message that is not applied yet is tried again later, and not for ever."""
+    tries = db.session.scalar(
+        sa.update(Message)
+        .where(Message.message_id == message_id, Message.applied_at.is_(None))
+        .values(tries=Message.tries + 1, try_after=clock.now() + AGAIN_AFTER, problem=NOT_APPLIED)
+        .returning(Message.tries),
+        execution_options={"synchronize_session": False},
+    )
+    if tries == MOST_TRIES:
+        log.error("a message cannot be applied", extra={"alert": "message", "message": message_id})
+
+
+def _subscriptions_of(said: Said) -> sa.Select[Subscription]:
+    """The purchases a message speaks of: at most its own and the one it renews."""
+    names = [name for name in (said.agreement_id, said.previous_agreement_id) if name]
+    by: list[sa.ColumnElement[bool]] = [Subscription.agreement_id.in_(names)] if names else []
+    if said.license_key:
+        named = Subscription.license_arn.endswith(said.license_key, autoescape=True)
+        by.append(sa.and_(Subscription.agreement_id.is_(None), named))
+    if said.customer_key:
+        product, _colon, customer = said.customer_key.partition(":")
+        by.append(sa.and_(Subscription.customer_identifier == customer, Subscription.product_code == product))
+    return (
+        sa.select(Subscription)
+        .join(Subscription.cloud_account)
+        .where(CloudAccount.partition == said.marketplace, sa.or_(sa.false(), *by))
+        .order_by(Subscription.id)
+    )
+
+
+def bring_up_to_date(subscription: Subscription) -> None:
+    """Make a purchase what all its messages say.
+
+    It holds the purchase's row from before it reads them: of two that come at once, the second sees both.
+    """
+    subscriptions.hold(subscription)
+    marketplace = all_marketplaces()[subscription.cloud_account.partition]
+    rows = _messages_of(subscription)
+    while learned := marketplace.learn(purchase_of(subscription), map(_said, rows)):
+        for column, name in learned.items():
+            setattr(subscription, column, name)
+        rows = _messages_of(subscription)  # It has one more name now, so there may be more of them.
+    life = marketplace.life(purchase_of(subscription), subscription.created_at, map(_said, rows))
+    endings.live(subscription, life)
+    new = [row for row in rows if row.applied_at is None]
+    change(
+        sa.update(Message)
+        .where(Message.id.in_([row.id for row in new]))
+        .values(applied_at=clock.now(), problem="")
+    )
+    outbox.enqueue_all(
+        outbox.Due(
+            "marketplaces.read_entitlements",
+            {"subscription": subscription.id},
+            f"entitlements:{row.message_id}",
+        )
+        for row in new
+        if row.kind in aws_messages.READS_ENTITLEMENTS
+    )
+    if new and life.successor is not None and subscription.successor is not None:
+        bring_up_to_date(subscription.successor)  # What came of it waited until it was known.
+
+
+def purchase_of(subscription: Subscription) -> subscriptions.Purchase:
+    """What is known of a purchase, as its marketplace's module takes it."""
+    return subscriptions.Purchase(
+        provider=subscription.provider,
+        partition=subscription.cloud_account.partition,
+        identity=subscription.identity,
+        product_code=subscription.product_code,
+        account_id=subscription.cloud_account.account_id,
+        agreement_id=subscription.agreement_id or "",
+        license_arn=subscription.license_arn or "",
+        customer_identifier=subscription.customer_identifier or "",
+    )
+
+
+def _messages_of(subscription: Subscription) -> list[Message]:
+    """Every message of a purchase, by any of its names."""
+    names = _names_of(subscription)
+    of_it = (column == value for column, value in names.items())
+    return list(
+        db.session.scalars(
+            sa.select(Message).where(
+                Message.marketplace == subscription.cloud_account.partition, sa.or_(sa.false(), *of_it)
+            )
+        )
+    )
+
+
+def _names_of(subscription: Subscription) -> dict[Any, str]:
+    customer = subscription.customer_identifier
+    names: dict[Any, str | None] = {
+        Message.agreement_id: subscription.agreement_id,
+        Message.previous_agreement_id: subscription.agreement_id,
+        Message.license_key: aws_messages.license_key_of(subscription.license_arn or ""),
+        Message.customer_key: customer and f"{subscription.product_code}:{customer}",
+    }
+    return {column: value for column, value in names.items() if value}
+
+
+def _said(row: Message) -> Said:
+    return Said(**{name: getattr(row, name) for name in _FACTS})
+
+
+# ── what waited ─────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def landed(subscription: Subscription, token_hash: str) -> None:
+    """A buyer has brought a new token: apply what came before them, and look once more when this is committed.
+
+    A message that arrives at this very moment sees no purchase yet, and is not seen from here.
+    """
+    if subscription.customer_identifier:
+        partition = subscription.cloud_account.partition
+        _write(
+            Said(
+                message_id=f"{partition}:landing:{token_hash}",
+                marketplace=partition,
+                road="landing",
+                kind=aws_messages.LANDED,
+                at=clock.now(),
+                customer_key=f"{subscription.product_code}:{subscription.customer_identifier}",
+            )
+        )
+    if any(row.kind != aws_messages.LANDED for row in _messages_of(subscription)):
+        bring_up_to_date(subscription)
+    outbox.enqueue("marketplaces.replay", {"subscription": subscription.id}, f"replay:{token_hash}")
+
+
+def replay(payload: dict[str, Any], entry_id: int) -> None:
+    """The outbox's handler ``marketplaces.replay``: once more, for a purchase that was registered a moment ago."""
+    subscription = db.session.get_one(Subscription, payload["subscription"])
+    bring_up_to_date(subscription)
+    if subscription.entitlements_at is None:
+        outbox.enqueue(
+            "marketplaces.read_entitlements",
+            {"subscription": subscription.id},
+            f"entitlements:first:{subscription.id}",
+        )
+
+
+def replay_waiting() -> bool:
+    """The calendar: apply what waits and is of a purchase that is known by now. False when there is no more of it.
+
+    One purchase a transaction, the next one's only after a commit.
+    """
+    waits = db.session.execute(_waiting().order_by(Message.id).limit(1)).first()
+    if waits is None:
+        return False
+    message_id, subscription_id = waits
+    try:
+        with db.session.begin_nested():
+            bring_up_to_date(db.session.get_one(Subscription, subscription_id))
+    except Exception:
+        log.exception("a message could not be applied")
+    _count_try(message_id)
+    return True
+
+
+def _waiting() -> sa.Select[str, int]:
+    """``(message, purchase)`` for each that waits and is known. Not those that came a moment ago: they are tried."""
+    of_customer = Subscription.product_code + ":" + Subscription.customer_identifier
+    of_it = sa.or_(
+        sa.and_(Message.agreement_id != "", Message.agreement_id == Subscription.agreement_id),
+        sa.and_(
+            Message.previous_agreement_id != "", Message.previous_agreement_id == Subscription.agreement_id
+        ),
+        sa.and_(Message.customer_key != "", Message.customer_key == of_customer),
+        sa.and_(
+            Message.license_key != "",
+            Subscription.agreement_id.is_(None),
+            Subscription.license_arn.endswith(Message.license_key, autoescape=False),
+        ),
+    )
+    return (
+        sa.select(Message.message_id, Subscription.id)
+        .join(Subscription, of_it)
+        .join(CloudAccount, CloudAccount.id == Subscription.cloud_account_id)
+        .where(
+            Message.applied_at.is_(None),
+            Message.tries < MOST_TRIES,
+            Message.try_after <= clock.now(),
+            Message.marketplace == CloudAccount.partition,
+        )
+    )
