@@ -73,6 +73,7 @@ NAMES_NOTHING = {
     "billing_center.sign_out": "",
     "billing_center.front": "",
     "billing_center.cloud_accounts": "",
+    "billing_center.workspaces": "",
     "resume.begin": "the link is the proof; what it tells is in test_resume.py",
     "resume.code": "",
     "resume.resend": "",
@@ -170,6 +171,7 @@ def addresses_of(owner: Owner) -> dict[str, list[str]]:
         "flows.step": steps,
         "flows.action": buttons,
         "console.home": [f"/console/workspaces/{owner.workspace}"],
+        "billing_center.workspace": [f"/billing/workspaces/{owner.workspace}"],
         "billing_center.cloud_account": [account],
         "billing_center.bind": [f"{account}/bind"],
     }
