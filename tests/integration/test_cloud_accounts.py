@@ -55,7 +55,8 @@ def _rows(page: Page) -> list[str]:
 def test_somebody_who_activated_sees_what_pays_for_what(walk: Walk) -> None:
     walk.to_end()
     opened = walk.client.click(walk.page, "Open the Billing Center")
-    page = walk.client.submit(opened, "Sign in", username=walk.person.email, password=walk.person.password)
+    front = walk.client.submit(opened, "Sign in", username=walk.person.email, password=walk.person.password)
+    page = walk.client.click(front, "Cloud accounts")
     number = walk.bought["customerAWSAccountId"]
     assert f"AWS account {number[:4]} {number[4:8]} {number[8:]}" in page.text
     assert walk.bought["agreementId"] in page.text
@@ -111,13 +112,13 @@ def test_a_workspace_says_in_what_state_it_is(app: Flask, client: Client, owner:
     )
     workspaces(app, owner, 1, active, name="Made")
     workspaces(app, owner, 1, active, name="Coming", state=BEING_MADE)
-    workspaces(app, owner, 1, active, name="Locked up", locked_at=clock.now())
+    workspaces(app, owner, 1, ended, name="Locked up")
     workspaces(app, owner, 1, active, name="Gone", state=DISSOLVED)
     workspaces(app, owner, 1, ended, name="Unpaid")
     page = sign_in(client, owner, HERE)
     states = {row.split(" us1")[0]: row.split()[-1] for row in _rows(page)}
     assert states == {"Made": "Active", "Coming": "made", "Locked up": "Locked", "Unpaid": "Locked"}
-    assert "ended 24 March 2026" in page.text
+    assert "Ended 24 March 2026" in page.text
     assert [tag.get_text() for tag in page.soup.select(".bought .state")] == ["Ended", "Subscribed"]
     # What has ended pays for nothing more.
     assert len(page.soup.select("form[action$='/bind']")) == 1

@@ -180,6 +180,7 @@ def addresses_of(owner: Owner) -> dict[str, list[str]]:
         "billing_center.unlocking": [f"{billing}/unlock"],
         "billing_center.dissolve": [f"{billing}/dissolve"],
         "billing_center.cloud_account": [account],
+        "billing_center.cloud_account_history": [f"{account}/history"],
         "billing_center.bind": [f"{account}/bind"],
     }
 
