@@ -86,8 +86,9 @@ def create_app(settings: Settings) -> Flask:
     app.register_blueprint(console_views.bp)
     app.register_blueprint(console_area.reset_bp)
     app.register_blueprint(billing_area.reset_bp)
-    pages_of_billing_center = (cloud_account_views, lock_views, settlement_views, workspace_views)
-    for bp in {views.bp for views in pages_of_billing_center}:  # One, the room's.
+    for bp in {
+        pages_of.bp for pages_of in (cloud_account_views, lock_views, settlement_views, workspace_views)
+    }:  # One, the room's.
         app.register_blueprint(bp)
 
     access.init_access(app)
@@ -134,7 +135,7 @@ def _mount_sandbox(app: Flask, settings: Settings) -> None:
             sns_url=next((p.sns_endpoint for p in on.values()), "")
             or f"{settings.sandbox_origin}/sandbox/aws/sns",
             product_codes={name: p.product_codes for name, p in on.items()},
-            stylesheet_url=app.extensions["asset_urls"]["style"],
+            stylesheet_url=app.extensions["asset_urls"]["sandbox"],
             script_url=app.extensions["asset_urls"]["script"],
             brand=app.extensions["brand"],
         )
