@@ -1,7 +1,8 @@
 """Fixtures every test can ask for, and what holds for all tests.
 
-Where a test lives decides what it is: ``tests/unit`` opens no database, ``tests/integration`` runs on both
-engines, ``tests/browser`` walks the running product. No test talks to another machine.
+Where a test lives decides what it is: ``tests/unit`` opens no database, ``tests/integration`` runs on both engines
+where they can differ (``support/databases.py`` says when), ``tests/browser`` walks the running product. No test
+talks to another machine.
 """
 
 import os
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 pytest_plugins = [
     "tests.support.databases",
     "tests.support.mailbox",
+    "tests.support.owner",
     "tests.support.server",
     "tests.support.browser",
     "tests.support.moto",
@@ -37,16 +39,20 @@ pytest_plugins = [
 LONGEST = (
     "test_every_page.py",
     "test_every_page_of_binding.py",
+    "test_resume.py",
     "test_fuzz.py",
-    "test_impatience.py",
-    "test_password_reset.py",
+    "test_binding.py",
+    "test_strangers.py",
     "test_process.py",
     "test_several_processes.py",
-    "test_partitions.py",
-    "test_account.py",
-    "test_keyboard.py",
-    "test_seed.py",
     "test_races.py",
+    "test_seed.py",
+    "test_impatience.py",
+    "test_password_reset.py",
+    "test_binding_races.py",
+    "test_binding_properties.py",
+    "test_keyboard.py",
+    "test_partitions.py",
 )
 KINDS = ("unit", "integration", "browser")
 MOST_ROUNDS = 50

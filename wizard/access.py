@@ -15,6 +15,7 @@ BILLING = "Billing Center account"
 RESET = "browser that asked for a new password"
 LINK = "whoever has a journey's mailed link"
 MARKETPLACE = "marketplace, by its token"
+TICKET = "whoever brings a ticket from the console"
 SIGNATURE = "marketplace, by its signature"
 
 ACCESS = {
@@ -33,6 +34,7 @@ ACCESS = {
     "flows.resume": JOURNEY,
     "flows.site": JOURNEY,
     "flows.other": JOURNEY,
+    "flows.without": JOURNEY,
     "flows.step": JOURNEY,
     "flows.action": JOURNEY,
     "resume.begin": LINK,
@@ -52,14 +54,26 @@ ACCESS = {
     "console.sign_out_everywhere": CONSOLE,
     "console.front": CONSOLE,
     "console.home": CONSOLE,
+    "console.data": CONSOLE,
+    "console.billing": CONSOLE,
+    "console.dissolve": CONSOLE,
     "billing_center.sign_in": PUBLIC,
     "billing_center.sign_out": PUBLIC,
     "billing_center.account": BILLING,
     "billing_center.sign_out_everywhere": BILLING,
     "billing_center.front": BILLING,
+    "billing_center.workspaces": BILLING,
+    "billing_center.workspace": BILLING,
     "billing_center.cloud_accounts": BILLING,
     "billing_center.cloud_account": BILLING,
+    "billing_center.cloud_account_history": BILLING,
     "billing_center.bind": BILLING,
+    "billing_center.unlock": TICKET,
+    "billing_center.unlocking": BILLING,
+    "billing_center.dissolve": BILLING,
+    "billing_center.settlement": BILLING,
+    "billing_center.arrived": BILLING,
+    "billing_center.create_for": BILLING,
 }
 """Endpoint → who may call it. Arrivals, journeys, mailed links and password resets are found only through what
 proves them, so their views answer 404 to anybody else; a page of the console or of the Billing Center is not reached

@@ -176,4 +176,5 @@ class Settlement(Base):
     subscription_id: Mapped[int | None] = mapped_column(ForeignKey("subscriptions.id"), index=True)
     by: Mapped[str]
 
+    workspace: Mapped[Workspace] = relationship()
     subscription: Mapped[Subscription | None] = relationship()

@@ -6,7 +6,7 @@ for in that moment, however many they are. Pages ask :func:`refusal_of` before t
 and decides: one UPDATE that finds the workspaces as they were seen.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -102,19 +102,37 @@ def is_locked(workspace: Workspace) -> bool:
 
 def locked() -> sa.ColumnElement[bool]:
     """The condition for workspaces of which :func:`is_locked` is true."""
+    return _of_last(_locks)
+
+
+def settled_by(method: str) -> sa.ColumnElement[bool]:
+    """The condition for workspaces whose :func:`method` is this one."""
+    if method == NONE:
+        return locked()
+    if method == BILLING_CENTER:
+        return ~_of_last(lambda last: sa.or_(_locks(last), _pays(last)))
+    return _of_last(lambda last: sa.and_(last.provider == method, _pays(last)))
+
+
+def _of_last(holds: Callable[[Any], sa.ColumnElement[bool]]) -> sa.ColumnElement[bool]:
+    """The condition for workspaces whose :func:`_last` subscription is such a one."""
     bound, follows = aliased(Subscription), aliased(Subscription)
-    last_locks = sa.case(
-        (follows.id.is_not(None), _locks(follows)),
-        else_=_locks(bound),
-    )
+    is_followed = sa.and_(bound.state == ENDED, follows.id.is_not(None))
     return (
         sa.select(sa.literal(1))
         .select_from(bound)
         .outerjoin(follows, follows.id == bound.successor_id)
-        .where(bound.id == Workspace.subscription_id, bound.state == ENDED, last_locks)
+        .where(
+            bound.id == Workspace.subscription_id, sa.case((is_followed, holds(follows)), else_=holds(bound))
+        )
         .correlate(Workspace)
         .exists()
     )
+
+
+def _pays(subscription: Any) -> sa.ColumnElement[bool]:
+    """Whether it is what :func:`payer` answers."""
+    return sa.or_(subscription.state == ACTIVE, sa.func.coalesce(subscription.on_end, "") == STAY)
 
 
 def _locks(subscription: Any) -> sa.ColumnElement[bool]:

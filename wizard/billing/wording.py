@@ -1,19 +1,23 @@
 """How the domain's things are named to people."""
 
 import re
+from datetime import timedelta
 
 from flask import current_app
-from flask_babel import force_locale
+from flask_babel import force_locale, ngettext
 from flask_babel import gettext as _
 
-from wizard.billing import settlement
+from wizard.billing import locks, settlement
 from wizard.billing.models import (
+    AWS,
     BEING_MADE,
+    BILLING_CENTER,
     CANCELLED,
     CLOSED,
     DISSOLVED,
     EXPIRED,
     FAILED,
+    NONE,
     TERMINATED,
     CloudAccount,
     Subscription,
@@ -85,9 +89,36 @@ def state_of(workspace: Workspace) -> tuple[str, str]:
     """The shape and the word of a workspace's state, as macros/parts.html has them."""
     if workspace.state == BEING_MADE:
         return "making", _("Being made")
-    if workspace.state == CLOSED:
-        return "none", _("Closed")
+    if workspace.state in (CLOSED, DISSOLVED):
+        return "none", _("Closed") if workspace.state == CLOSED else _("Dissolved")
     return ("locked", _("Locked")) if settlement.is_locked(workspace) else ("active", _("Active"))
+
+
+def state_in_full(workspace: Workspace) -> tuple[str, str]:
+    """The same where there is room: "Locked, 11 days left"."""
+    shape, word = state_of(workspace)
+    return (shape, locked_for(workspace) if shape == "locked" else word)
+
+
+def locked_for(workspace: Workspace) -> str:
+    """ "Locked, 11 days left": the days that have begun count."""
+    days = days_left(workspace)
+    return ngettext("Locked, %(num)s day left", "Locked, %(num)s days left", days) if days else _("Locked")
+
+
+def days_left(workspace: Workspace) -> int:
+    """For how many days a locked workspace can still be unlocked, the one that has begun included."""
+    return -(-locks.time_left(workspace) // timedelta(days=1))
+
+
+def method_name(method: str) -> str:
+    """A settlement method as a choice."""
+    return {
+        AWS: _("AWS account"),
+        "alibaba": _("Alibaba Cloud account"),
+        BILLING_CENTER: _("Billing Center account"),
+        NONE: _("None"),
+    }[method]
 
 
 def payer_of(workspace: Workspace, locale: str | None = None) -> str:

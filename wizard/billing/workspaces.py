@@ -2,6 +2,7 @@
 
 import re
 import secrets
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,7 +14,16 @@ from sqlalchemy.exc import IntegrityError
 from wizard import clock, outbox
 from wizard.accounts.models import BillingAccount, ConsoleAccount
 from wizard.billing import settlement, subscriptions
-from wizard.billing.models import ACTIVE, BEING_MADE, BILLING_CENTER, DISSOLVED, Subscription, Workspace
+from wizard.billing.models import (
+    ACTIVE,
+    BEING_MADE,
+    BILLING_CENTER,
+    CLOSED,
+    DISSOLVED,
+    LOCKED,
+    Subscription,
+    Workspace,
+)
 from wizard.extensions import db
 from wizard.lists import paginate
 from wizard.sites import directory, gateway
@@ -123,7 +133,8 @@ _PUBLIC_ID = re.compile("wksp_[0-9a-f]{16}")
 
 def owned_by(account: ConsoleAccount, search: str = "", page: int = 1) -> Pagination:
     """A page of a console account's workspaces, newest first. One statement. ``search``: see :func:`_named`."""
-    return _page(sa.select(Workspace).where(Workspace.owner_id == account.id, *_named(search)), page)
+    mine = Workspace.owner_id == account.id
+    return _page(sa.select(Workspace).where(mine, Workspace.state != DISSOLVED, *_named(search)), page)
 
 
 def settled_through(billing_account_id: int, search: str = "", page: int = 1) -> Pagination:
@@ -133,6 +144,40 @@ def settled_through(billing_account_id: int, search: str = "", page: int = 1) ->
     """
     mine = Workspace.billing_account_id == billing_account_id
     return _page(sa.select(Workspace).where(mine, Workspace.state != DISSOLVED, *_named(search)), page)
+
+
+@dataclass(frozen=True)
+class Filter:
+    """What a list of workspaces is narrowed to; "" for anything.
+
+    ``search``: see :func:`_named`. ``method`` as :func:`.settlement.method` answers, ``state`` "active", "being_made",
+    "locked" or "closed".
+    """
+
+    search: str = ""
+    site: str = ""
+    method: str = ""
+    state: str = ""
+
+
+def managed(billing_account_id: int, wanted: Filter, page: int = 1) -> Pagination:
+    """A page of a Billing Center account's workspaces on all sites with what settles each: locked ones first, then
+    those being made, then the newest. ``marked`` of it is how many are locked. One statement."""
+    is_locked = sa.and_(Workspace.state == ACTIVE, settlement.locked())
+    conditions = [Workspace.billing_account_id == billing_account_id, Workspace.state != DISSOLVED]
+    if wanted.site:
+        conditions.append(Workspace.site_id == wanted.site)
+    if wanted.method:
+        conditions.append(settlement.settled_by(wanted.method))
+    if wanted.state == LOCKED:
+        conditions.append(is_locked)
+    elif wanted.state:
+        conditions += [Workspace.state == wanted.state, ~is_locked]
+    found = sa.select(Workspace).where(*conditions, *_named(wanted.search)).options(*_WITH_PAYER)
+    rank = sa.case(
+        (is_locked, 0), (Workspace.state == BEING_MADE, 1), (Workspace.state == CLOSED, 3), else_=2
+    )
+    return paginate(found.order_by(rank, Workspace.id.desc()), page, PER_PAGE, mark=is_locked)
 
 
 def paid_by(subscription: Subscription, search: str = "", page: int = 1) -> Pagination:
@@ -172,6 +217,18 @@ def is_made_by(origin: str, name: str) -> bool:
 def of_payer(public_id: str, billing_account_id: int) -> Workspace | None:
     """A workspace this Billing Center account settles. None for anybody else's."""
     return _one(public_id, Workspace.billing_account_id == billing_account_id)
+
+
+def all_of_payer(public_ids: Sequence[str], billing_account_id: int) -> list[Workspace]:
+    """Those of these workspaces that this Billing Center account settles, in one order for everybody, so that two
+    requests that change them wait for each other instead of blocking one another."""
+    named = [public_id for public_id in public_ids if _PUBLIC_ID.fullmatch(public_id)]
+    if not named:
+        return []
+    wanted = sa.select(Workspace).where(
+        Workspace.public_id.in_(named), Workspace.billing_account_id == billing_account_id
+    )
+    return list(db.session.scalars(wanted.options(*_WITH_PAYER).order_by(Workspace.id)))
 
 
 def of_owner(public_id: str, account: ConsoleAccount) -> Workspace | None:

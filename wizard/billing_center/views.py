@@ -7,6 +7,7 @@ from flask import Blueprint, redirect, render_template, request, session, url_fo
 from flask.typing import ResponseReturnValue
 from flask_babel import gettext as _
 
+from wizard import clock
 from wizard.accounts import directory, identity, sessions
 from wizard.accounts.areas import form_status
 from wizard.billing_center.forms import SignInForm
@@ -65,12 +66,13 @@ def lead_on(account_id: int) -> str:
         return wanted
     journey, arrival = leads.purchase_here()
     if arrival is not None:
-        return url_for("doors.arrive", arrival_id=arrival.id)
+        return url_for("billing_center.arrived", arrival_id=arrival.id)
     if journey is not None and journey.billing_account_id in (None, account_id):
         return url_for("doors.bind")
-    if journey := journeys.unfinished_of_payer(account_id):
+    waiting = journeys.waiting_change(account_id, since=clock.now() - journeys.UNPROVEN_LIFE)
+    if journey := waiting or journeys.unfinished_of_payer(account_id):
         return url_for("flows.resume", reference=journey.reference)
-    return url_for("billing_center.cloud_accounts")
+    return url_for("billing_center.workspaces")
 
 
 @bp.post("/sign-out")
@@ -90,7 +92,7 @@ def sign_out_here() -> None:
 @bp.get("/")
 def front() -> ResponseReturnValue:
     """To the first page of the menu."""
-    return redirect(url_for(".cloud_accounts"), 303)
+    return redirect(url_for(".workspaces"), 303)
 
 
 @bp.app_template_global()
@@ -103,7 +105,10 @@ def billing_center() -> dict[str, Any]:
     return {
         "place": _("Billing Center"),
         "home_url": url_for("billing_center.front"),
-        "menu": [("cloud_accounts", _("Cloud accounts"), url_for("billing_center.cloud_accounts"))],
+        "menu": [
+            ("workspaces", _("Workspace management"), url_for("billing_center.workspaces")),
+            ("cloud_accounts", _("Cloud accounts"), url_for("billing_center.cloud_accounts")),
+        ],
         "username": account.username if account else None,
         "account_url": url_for("billing_center.account"),
         "sign_out": Button(),

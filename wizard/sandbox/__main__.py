@@ -5,15 +5,15 @@ import sys
 from pathlib import Path
 from urllib.parse import urlsplit
 
-import waitress
 from flask import Flask, Response
 
-from wizard.brand import load_brand, stylesheet
+from wizard.brand import SANDBOX_LAYERS, load_brand, stylesheet
 from wizard.sandbox import SandboxSettings, create_sandbox
 from wizard.sandbox.courier import start_courier
 from wizard.sandbox.events import topic_of
 from wizard.sandbox.mailbox import start_mailbox
 from wizard.sandbox.partitions import PARTITIONS
+from wizard.sandbox.serving import api_server
 
 _ROOT = Path(__file__).resolve().parent.parent.parent
 
@@ -65,14 +65,7 @@ def main() -> None:
     sys.stdout.write("\n".join(lines))
     sys.stdout.flush()
     try:
-        waitress.serve(
-            app,
-            host=asked.host,
-            port=asked.port,
-            threads=16 + len(products),
-            channel_request_lookahead=1,
-            _quiet=True,
-        )
+        api_server(app, len(products), host=asked.host, port=asked.port).run()
     finally:
         courier.stop()
         mailbox.stop()
@@ -121,7 +114,7 @@ def _by_partition(given: list[str]) -> dict[str, tuple[str, ...]]:
 
 
 def _serve_assets(app: Flask, brand: str) -> None:
-    style = stylesheet(load_brand(brand))
+    style = stylesheet(load_brand(brand), SANDBOX_LAYERS)
     script = (_ROOT / "static" / "app.js").read_text(encoding="utf-8")
     app.add_url_rule("/style.css", "style", lambda: Response(style, mimetype="text/css"))
     app.add_url_rule("/app.js", "script", lambda: Response(script, mimetype="text/javascript"))

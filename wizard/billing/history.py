@@ -1,0 +1,72 @@
+"""What has happened to what settles a workspace, and to what a purchase pays for: read by page, and told in words."""
+
+import sqlalchemy as sa
+import sqlalchemy.orm
+from flask import current_app
+from flask_babel import gettext as _
+from flask_sqlalchemy.pagination import Pagination
+
+from wizard.accounts.models import BillingAccount
+from wizard.billing.models import (
+    BILLING_CENTER,
+    CLOSED,
+    DISSOLVED,
+    LOCKED,
+    UNLOCKED,
+    Settlement,
+    Subscription,
+    Workspace,
+)
+from wizard.billing.wording import cloud_account_name
+from wizard.lists import paginate
+
+PER_PAGE = 20
+
+
+def of_workspace(workspace: Workspace, page: int = 1) -> Pagination:
+    """A page of a workspace's history, newest first. One statement."""
+    wanted = sa.select(Settlement).where(Settlement.workspace_id == workspace.id)
+    wanted = wanted.order_by(Settlement.number.desc())
+    return paginate(wanted.options(sa.orm.joinedload(Settlement.subscription)), page, PER_PAGE)
+
+
+def of_subscription(subscription: Subscription, page: int = 1) -> Pagination:
+    """A page of what has happened to the workspaces a purchase pays or paid for, newest first. One statement."""
+    wanted = sa.select(Settlement).where(Settlement.subscription_id == subscription.id)
+    wanted = wanted.order_by(Settlement.at.desc(), Settlement.workspace_id.desc(), Settlement.number.desc())
+    with_workspace = sa.orm.joinedload(Settlement.workspace).joinedload(Workspace.owner)
+    return paginate(
+        wanted.options(sa.orm.joinedload(Settlement.subscription), with_workspace), page, PER_PAGE
+    )
+
+
+def what(line: Settlement) -> str:
+    """What a line tells: "Settled by AWS account 7828 5828 5006"."""
+    if line.what == DISSOLVED:
+        return _("Dissolved")
+    if line.what == CLOSED:
+        return _("Closed: for 14 days nothing paid for it")
+    if line.subscription is None or (line.what not in (LOCKED, UNLOCKED) and line.method == BILLING_CENTER):
+        return _("Settled by the Billing Center account")
+    payer = cloud_account_name(line.subscription.cloud_account)
+    if line.what == LOCKED:
+        return _("Locked: %(payer)s pays no more", payer=payer)
+    if line.what == UNLOCKED:
+        return _("Unlocked: %(payer)s pays again", payer=payer)
+    return _("Settled by %(payer)s", payer=payer)
+
+
+def by(line: Settlement, workspace: Workspace, account: BillingAccount) -> str:
+    """Who did it, for the Billing Center account that settles the workspace. :attr:`.Settlement.by` says it to us."""
+    who, _space, which = line.by.rpartition(" ")
+    if who == "journey":
+        return f"{_('Reference')} {which}"
+    if line.by == f"billing account {account.id}":
+        return _("%(username)s in the Billing Center", username=account.username)
+    if line.by == f"console account {workspace.owner_id}":
+        return _("%(username)s in the console", username=workspace.owner.username)
+    if who == "marketplace" and which in current_app.extensions["marketplaces"]:
+        return str(current_app.extensions["marketplaces"][which].words.title)
+    if line.by == "calendar":
+        return str(current_app.extensions["brand"].name)
+    return _("Not written down")
