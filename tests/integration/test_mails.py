@@ -117,7 +117,7 @@ SAID_BY = {
     "no_account": ("site", "forgot_url", "register_url"),
     "wrong_site": ("site",),
     "account_bound": ("username", "cloud_account", "when", "go_on_url", "reference"),
-    "doubts": ("count", "more"),
+    "doubts": (),
     "reminder": ("product", "cloud_account", "left", "cloud", "go_on_url", "reference"),
 }
 """What each mail must tell."""
