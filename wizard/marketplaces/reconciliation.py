@@ -39,7 +39,7 @@ UNANSWERED_AFTER = timedelta(hours=1)
 
 BATCH = 20
 SECONDS = 20.0
-PAUSE = 0.1
+PAUSE = 0.05
 """Purchases in one entry of the outbox, how long it may take, and seconds between two questions: AWS allows few a
 second, and shares them with the landings."""
 
