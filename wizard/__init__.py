@@ -86,9 +86,7 @@ def create_app(settings: Settings) -> Flask:
     app.register_blueprint(console_views.bp)
     app.register_blueprint(console_area.reset_bp)
     app.register_blueprint(billing_area.reset_bp)
-    for bp in {
-        pages_of.bp for pages_of in (cloud_account_views, settlement_views, workspace_views)
-    }:  # One, the room's.
+    for bp in {pages_of.bp for pages_of in (cloud_account_views, settlement_views, workspace_views)}:
         app.register_blueprint(bp)
 
     access.init_access(app)
