@@ -1,7 +1,8 @@
 """Fixtures every test can ask for, and what holds for all tests.
 
-Where a test lives decides what it is: ``tests/unit`` opens no database, ``tests/integration`` runs on both
-engines, ``tests/browser`` walks the running product. No test talks to another machine.
+Where a test lives decides what it is: ``tests/unit`` opens no database, ``tests/integration`` runs on both engines
+where they can differ (``support/databases.py`` says when), ``tests/browser`` walks the running product. No test
+talks to another machine.
 """
 
 import os

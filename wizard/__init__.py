@@ -22,10 +22,10 @@ from wizard import (
 from wizard.accounts import identity, sessions
 from wizard.billing import endings, notices, workspaces
 from wizard.billing_center import area as billing_area
-from wizard.billing_center import cloud_account_views, settlement_views, workspace_views
+from wizard.billing_center import cloud_account_views, lock_views, settlement_views, workspace_views
 from wizard.brand import Brand, load_brand
 from wizard.console import area as console_area
-from wizard.console import views as console_views
+from wizard.console import workspace_views as console_views
 from wizard.flows import door_views, mails, reminders, resume_views
 from wizard.flows import views as flows_views
 from wizard.i18n import init_languages
@@ -86,7 +86,9 @@ def create_app(settings: Settings) -> Flask:
     app.register_blueprint(console_views.bp)
     app.register_blueprint(console_area.reset_bp)
     app.register_blueprint(billing_area.reset_bp)
-    for bp in {pages_of.bp for pages_of in (cloud_account_views, settlement_views, workspace_views)}:
+    for bp in {
+        pages_of.bp for pages_of in (cloud_account_views, lock_views, settlement_views, workspace_views)
+    }:  # One, the room's.
         app.register_blueprint(bp)
 
     access.init_access(app)
@@ -133,7 +135,7 @@ def _mount_sandbox(app: Flask, settings: Settings) -> None:
             sns_url=next((p.sns_endpoint for p in on.values()), "")
             or f"{settings.sandbox_origin}/sandbox/aws/sns",
             product_codes={name: p.product_codes for name, p in on.items()},
-            stylesheet_url=app.extensions["asset_urls"]["style"],
+            stylesheet_url=app.extensions["asset_urls"]["sandbox"],
             script_url=app.extensions["asset_urls"]["script"],
             brand=app.extensions["brand"],
         )

@@ -15,6 +15,7 @@ BILLING = "Billing Center account"
 RESET = "browser that asked for a new password"
 LINK = "whoever has a journey's mailed link"
 MARKETPLACE = "marketplace, by its token"
+TICKET = "whoever brings a ticket from the console"
 SIGNATURE = "marketplace, by its signature"
 
 ACCESS = {
@@ -53,6 +54,9 @@ ACCESS = {
     "console.sign_out_everywhere": CONSOLE,
     "console.front": CONSOLE,
     "console.home": CONSOLE,
+    "console.data": CONSOLE,
+    "console.billing": CONSOLE,
+    "console.dissolve": CONSOLE,
     "billing_center.sign_in": PUBLIC,
     "billing_center.sign_out": PUBLIC,
     "billing_center.account": BILLING,
@@ -63,6 +67,9 @@ ACCESS = {
     "billing_center.cloud_accounts": BILLING,
     "billing_center.cloud_account": BILLING,
     "billing_center.bind": BILLING,
+    "billing_center.unlock": TICKET,
+    "billing_center.unlocking": BILLING,
+    "billing_center.dissolve": BILLING,
     "billing_center.settlement": BILLING,
     "billing_center.arrived": BILLING,
     "billing_center.create_for": BILLING,

@@ -16,7 +16,8 @@ from typing import Any
 
 from flask_babel import get_locale
 
-LAYERS = ("reset", "tokens", "base", "layout", "components", "pages", "sandbox")
+LAYERS = ("reset", "tokens", "base", "layout", "components", "pages")
+SANDBOX_LAYERS = (*LAYERS, "sandbox")
 """The cascade layers, weakest first. Each is a file of that name in `static/css/`, or a folder of files."""
 
 SETTLEMENT_METHODS = ("aws", "alibaba", "billing_center")
@@ -380,14 +381,15 @@ def _luminance(colour: str) -> float:
 # The stylesheet --------------------------------------------------------------------------------------------
 
 
-def stylesheet(brand: Brand, directory: Path = _CSS) -> str:
-    """The one stylesheet: `static/css/` in layer order with the brand's colours, comments and spaces taken out.
+def stylesheet(brand: Brand, layers: tuple[str, ...] = LAYERS) -> str:
+    """The one stylesheet of a page: `static/css/` in layer order with the brand's colours, comments and spaces taken
+    out. No page but the sandbox's own carries what only the sandbox needs.
 
     A layer without files is left out, so an installation without the sandbox simply lacks that layer.
     """
-    parts = [f"@layer {','.join(LAYERS)};"]
-    for layer in LAYERS:
-        sources = [*directory.glob(f"{layer}.css"), *sorted(directory.glob(f"{layer}/*.css"))]
+    parts = [f"@layer {','.join(layers)};"]
+    for layer in layers:
+        sources = [*_CSS.glob(f"{layer}.css"), *sorted(_CSS.glob(f"{layer}/*.css"))]
         if sources:
             rules = "".join(minify(source.read_text(encoding="utf-8")) for source in sources)
             parts.append(f"@layer {layer}{{{rules}}}")

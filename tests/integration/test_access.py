@@ -103,7 +103,7 @@ def test_each_kind_of_route_answers_a_stranger_as_the_table_says(app: Flask, cli
                 assert page.status == 404, told
                 assert {"/sign-in", "/billing/sign-in"} & set(page.links.values()), told
             else:
-                assert kind in (access.MARKETPLACE, access.SIGNATURE), told
+                assert kind in (access.MARKETPLACE, access.SIGNATURE, access.TICKET), told
                 assert page.status == 400, told
     assert {kind for kind, _method in asked} == set(access.ACCESS.values())
     assert rows_of(app) == before

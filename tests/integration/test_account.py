@@ -19,6 +19,8 @@ from wizard import clock
 from wizard.accounts.models import Session
 from wizard.extensions import db
 
+pytestmark = pytest.mark.engines("sqlite")
+
 PAGE = "/console/account"
 NEW = "eleven brass lanterns swing"
 MANY = 16
@@ -83,6 +85,7 @@ def test_a_wizard_page_after_registering_says_who_is_there_and_has_the_way_out(w
     assert walk.client.get(activation.path).status == 404
 
 
+@pytest.mark.engines("sqlite", "postgresql")
 def test_another_password_ends_every_other_session_and_gives_this_one_a_new_id(owner: Walk) -> None:
     elsewhere, old = owner.client.other(), copy_of(owner.client)
     owner.sign_in(elsewhere)
@@ -136,6 +139,7 @@ def test_ten_guesses_of_the_current_password_are_all_there_are(owner: Walk) -> N
         assert "Your password is changed" in change(owner, owner.person.password).text
 
 
+@pytest.mark.engines("sqlite", "postgresql")
 def test_signing_out_everywhere_ends_all_of_ones_own_and_nobody_elses(
     owner: Walk, another: Callable[..., Walk]
 ) -> None:
@@ -180,6 +184,7 @@ def test_the_page_belongs_to_whoever_is_signed_in(owner: Walk, another: Callable
     assert signed_in(owner.client)
 
 
+@pytest.mark.engines("sqlite", "postgresql")
 def test_sixteen_changes_at_once_make_one(app: Flask, owner: Walk) -> None:
     form = owner.client.get(PAGE).form("Change password")
     tabs = [copy_of(owner.client) for _ in range(MANY)]
@@ -208,6 +213,7 @@ def test_sixteen_changes_at_once_make_one(app: Flask, owner: Walk) -> None:
     assert len([subject for subject in owner.subjects() if "password was changed" in subject]) == 1
 
 
+@pytest.mark.engines("sqlite", "postgresql")
 def test_nobody_comes_in_with_the_old_password_behind_the_change(
     owner: Walk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -251,6 +257,7 @@ def test_no_password_is_in_a_log_line_or_a_row(app: Flask, owner: Walk) -> None:
         assert secret not in kept
 
 
+@pytest.mark.engines("sqlite", "postgresql")
 def test_no_transaction_waits_while_a_password_is_hashed(walk: Walk, monkeypatch: pytest.MonkeyPatch) -> None:
     """… on SQLite, where every other write would wait with it."""
     waited: list[bool] = []

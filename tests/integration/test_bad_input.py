@@ -27,6 +27,8 @@ from tests.support.places import (
 )
 from tests.support.walk import Walk
 
+pytestmark = pytest.mark.engines("sqlite")
+
 SEEN = tuple({*DOCUMENT, "weight"} - {"html"})
 """What does not depend on what was typed, and is looked at the first time a form comes back."""
 UNHELD = [b"a\x00b\x01"]
@@ -46,7 +48,6 @@ def problems_of(place: Place, answer: Page, sent: Sent, kind: str, bad: tuple[st
 
 
 @pytest.mark.parametrize("place", PLACES, ids=lambda place: place.name)
-@pytest.mark.engines("sqlite")
 def test_each_field_takes_or_refuses_whatever_comes_and_keeps_the_rest(
     walk: Walk, another: Another, place: Place
 ) -> None:
@@ -70,7 +71,6 @@ def test_each_field_takes_or_refuses_whatever_comes_and_keeps_the_rest(
     assert rows_of(walk.client.app) == before
 
 
-@pytest.mark.engines("sqlite")
 def test_a_body_that_is_no_form_is_no_answer(walk: Walk) -> None:
     walk.land().say_new()
     action, token = walk.page.form("Next").action, walk.page.form("Next").fields["csrf_token"][0]
@@ -155,7 +155,6 @@ def test_a_form_that_was_not_meant_changes_nothing_and_keeps_its_answers(
 
 
 @pytest.mark.parametrize("place", ["choice", "company"])
-@pytest.mark.engines("sqlite")
 def test_more_than_anybody_types_is_a_page_that_says_so(walk: Walk, another: Another, place: str) -> None:
     where = next(each for each in PLACES if each.name == place)
     where.reach(walk, another)
@@ -170,6 +169,7 @@ def test_more_than_anybody_types_is_a_page_that_says_so(walk: Walk, another: Ano
 # What is strange and fine ------------------------------------------------------------------------------------
 
 
+@pytest.mark.engines("sqlite", "postgresql")
 def test_strange_but_real_answers_go_all_the_way_and_are_shown_as_typed(walk: Walk) -> None:
     strange = f"🚢 {HTML} {SQL} 株式会社 مرحبا"
     password = f"nul\0 in it 🚢 {HTML}"

@@ -10,6 +10,7 @@ from contextlib import ExitStack
 from datetime import timedelta
 from typing import Any
 
+import pytest
 import sqlalchemy as sa
 from flask import Flask
 from hypothesis import HealthCheck, Phase, settings
@@ -497,6 +498,7 @@ class Binding(RuleBasedStateMachine):
                     )
 
 
+@pytest.mark.engines("postgresql")  # The stricter of the two; the way takes half a minute.
 def test_in_any_order_every_purchase_workspace_and_journey_keeps_its_word(app: Flask) -> None:
     world = World(app)
     machine = type("Walked", (Binding,), {"world": world})

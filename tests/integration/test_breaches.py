@@ -19,6 +19,8 @@ from tests.support.sandbox import LiveSandbox
 from tests.support.walk import Walk, walk_in
 from wizard.accounts import breaches
 
+pytestmark = pytest.mark.engines("sqlite")
+
 STOLEN = "seventeen stolen harbour lamps"
 OUTCOMES = ("stolen", "clear", "failed")
 PADDING = f"{'0' * 34}A:0"
@@ -174,7 +176,6 @@ def test_what_padding_is_made_of_counts_as_nothing(asking: Walk, service: Servic
         "not at all",
     ],
 )
-@pytest.mark.engines("sqlite")
 def test_a_service_that_does_not_answer_stops_nobody(
     asking: Walk, service: Service, how: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

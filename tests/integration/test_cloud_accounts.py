@@ -28,6 +28,8 @@ from wizard.billing.models import BEING_MADE, DISSOLVED, ENDED, Subscription
 from wizard.extensions import db
 from wizard.flows.models import Journey, JourneyEvent
 
+pytestmark = pytest.mark.engines("sqlite")
+
 PAGE = "/billing/cloud-accounts"
 
 
@@ -48,6 +50,7 @@ def _rows(page: Page) -> list[str]:
     return [" ".join(row.get_text(" ").split()) for row in page.soup.select(".tree li")]
 
 
+@pytest.mark.engines("sqlite", "postgresql")
 def test_somebody_who_activated_sees_what_pays_for_what(walk: Walk) -> None:
     walk.to_end()
     opened = walk.client.click(walk.page, "Open the Billing Center")
@@ -68,6 +71,7 @@ def test_an_account_without_a_purchase_is_told_where_to_buy(client: Client, owne
     assert not page.soup.select("[role=search]")
 
 
+@pytest.mark.engines("sqlite", "postgresql")
 def test_purchases_stand_with_their_cloud_account_newest_first(
     app: Flask, client: Client, owner: Owner, neighbour: Owner
 ) -> None:
@@ -141,6 +145,7 @@ def press_bind(client: Client, subscription_id: int, button: str = "Bind a works
     return client.submit(client.get(f"{PAGE}/{subscription_id}"), button, follow=False)
 
 
+@pytest.mark.engines("sqlite", "postgresql")
 def test_binding_another_workspace_begins_a_journey_that_knows_who_and_what(
     app: Flask, client: Client, owner: Owner
 ) -> None:
@@ -170,6 +175,7 @@ def test_binding_another_workspace_begins_a_journey_that_knows_who_and_what(
     assert press_bind(client, bought, "Bind another workspace").location != answer.location
 
 
+@pytest.mark.engines("sqlite", "postgresql")
 def test_sixteen_clicks_on_bind_begin_one_journey(app: Flask, client: Client, owner: Owner) -> None:
     (bought,) = purchases(app, owner)
     browsers = [client.other() for _ in range(16)]
@@ -188,6 +194,7 @@ def test_sixteen_clicks_on_bind_begin_one_journey(app: Flask, client: Client, ow
     assert len(journeys_in(app)) == 1
 
 
+@pytest.mark.engines("sqlite", "postgresql")
 def test_a_purchase_that_has_ended_meanwhile_is_bound_to_no_more(
     app: Flask, client: Client, owner: Owner
 ) -> None:
@@ -201,6 +208,7 @@ def test_a_purchase_that_has_ended_meanwhile_is_bound_to_no_more(
     assert not journeys_in(app)
 
 
+@pytest.mark.engines("sqlite", "postgresql")
 def test_nobody_sees_or_binds_what_belongs_to_somebody_else(
     app: Flask, client: Client, owner: Owner, neighbour: Owner
 ) -> None:

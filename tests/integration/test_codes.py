@@ -22,6 +22,8 @@ from wizard.outbox.models import OutboxEntry
 from wizard.verification import codes
 from wizard.verification.models import Challenge
 
+pytestmark = pytest.mark.engines("sqlite")
+
 START = datetime(2026, 4, 7, 14, 2, 30, tzinfo=UTC)
 """Not on a full minute: a time that is told without seconds has to be a time at which it works."""
 
@@ -98,6 +100,7 @@ def test_a_code_has_six_digits_and_keeps_its_leading_zeros(app: Flask) -> None:
     assert any(code.startswith("0") for code in made)
 
 
+@pytest.mark.engines("sqlite", "postgresql")
 def test_only_the_newest_code_works(walk: Walk) -> None:
     first = begin(walk)
     send_again(walk, MINUTE)
@@ -123,6 +126,7 @@ def test_a_minute_lies_between_two_mails_of_a_challenge(walk: Walk) -> None:
     assert mails(walk) == 2
 
 
+@pytest.mark.engines("sqlite", "postgresql")
 def test_a_new_mail_gives_no_new_tries_and_the_fifth_wrong_one_ends_them(walk: Walk) -> None:
     begin(walk)
     with clock.at(START):
@@ -147,6 +151,7 @@ def test_a_new_mail_gives_no_new_tries_and_the_fifth_wrong_one_ends_them(walk: W
         assert walk.enter_code().h1 == "Company information"
 
 
+@pytest.mark.engines("sqlite", "postgresql")
 def test_an_address_gets_five_codes_an_hour_and_is_told_when_the_next(walk: Walk) -> None:
     begin(walk)
     for number in range(1, 5):
@@ -249,6 +254,7 @@ def test_a_code_of_another_purpose_is_useless(app: Flask, walk: Walk) -> None:
     assert walk.enter_code(right).h1 == "Company information"
 
 
+@pytest.mark.engines("sqlite", "postgresql")
 def test_another_address_voids_the_code_and_the_proof(app: Flask, walk: Walk) -> None:
     def change_to(email: str) -> str:
         basics = walk.client.get(f"/journeys/{walk.reference}/basic")
@@ -305,6 +311,7 @@ def test_a_code_is_in_the_mail_and_nowhere_else(
     assert not [text for text in [*kept, log.getvalue()] if alone.search(text)]
 
 
+@pytest.mark.engines("sqlite", "postgresql")
 def test_a_mail_that_is_sent_twice_carries_the_same_code(app: Flask, walk: Walk) -> None:
     """The mail server took it and the connection broke before it said so: nobody can know, so it goes again."""
     _fail_once(app, "verification.mail", after=True)

@@ -29,6 +29,8 @@ from wizard.extensions import db
 from wizard.verification import codes
 from wizard.verification.models import Challenge
 
+pytestmark = pytest.mark.engines("sqlite")
+
 _never_used = count(9)
 """Settings of argon2 for which this process has kept nothing yet."""
 
@@ -125,6 +127,7 @@ def customer(app: Flask) -> Callable[[str, int], Person]:
 # ── addresses ───────────────────────────────────────────────────────────────────────────────────────────────
 
 
+@pytest.mark.engines("sqlite", "postgresql")
 def test_an_address_that_is_known_answers_like_one_that_is_not(
     app: Flask, customer: Callable[[str, int], Person], another: Callable[..., Walk]
 ) -> None:
@@ -148,6 +151,7 @@ def test_an_address_that_is_known_answers_like_one_that_is_not(
     assert not seen[in_billing.email].differs_from(seen[nobody.email])
 
 
+@pytest.mark.engines("sqlite", "postgresql")
 def test_what_is_kept_and_queued_for_a_known_address_is_as_much(
     app: Flask, customer: Callable[[str, int], Person], another: Callable[..., Walk]
 ) -> None:
@@ -203,6 +207,7 @@ def test_a_proven_address_is_told_that_it_is_known_there(
 # ── usernames ───────────────────────────────────────────────────────────────────────────────────────────────
 
 
+@pytest.mark.engines("sqlite", "postgresql")
 def test_a_taken_username_is_told_only_after_the_code(
     app: Flask, customer: Callable[[str, int], Person], another: Callable[..., Walk]
 ) -> None:
@@ -418,6 +423,7 @@ def test_asking_for_a_new_password_answers_alike_for_known_and_unknown(
     assert not seen[0].differs_from(seen[2])
 
 
+@pytest.mark.engines("sqlite", "postgresql")
 def test_what_is_kept_and_mailed_when_a_password_is_asked_for_is_as_much(
     app: Flask,
     client: Client,

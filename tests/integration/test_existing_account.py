@@ -29,6 +29,8 @@ from wizard.extensions import db
 from wizard.flows.models import Journey, JourneyEvent
 from wizard.wording import date_and_time
 
+pytestmark = pytest.mark.engines("sqlite")
+
 DAY = timedelta(days=1)
 
 
@@ -81,6 +83,7 @@ def settled(app: Flask, name: str) -> tuple[str, str | None]:
 # The ways through -------------------------------------------------------------------------------------------
 
 
+@pytest.mark.engines("sqlite", "postgresql")
 def test_a_workspace_somebody_has_is_bound_and_paid_by_aws(
     app: Flask, binding: Binding, harbour: str
 ) -> None:
@@ -103,6 +106,7 @@ def test_a_workspace_somebody_has_is_bound_and_paid_by_aws(
     assert (home.h1, number[:4] in home.text) == ("Harbour", True)
 
 
+@pytest.mark.engines("sqlite", "postgresql")
 def test_a_workspace_is_created_for_somebody_who_has_a_console_account(
     app: Flask, binding: Binding, owner: Owner
 ) -> None:
@@ -118,6 +122,7 @@ def test_a_workspace_is_created_for_somebody_who_has_a_console_account(
     assert settled(app, "Lantern")[0] == AWS
 
 
+@pytest.mark.engines("sqlite", "postgresql")
 def test_a_workspace_is_created_together_with_its_console_account(app: Flask, binding: Binding) -> None:
     newcomer = Person()
     binding.to_workspaces()
@@ -148,6 +153,7 @@ def test_all_three_in_one_journey_in_chinese(app: Flask, walk: Walk, owner: Owne
     assert {settled(app, name)[0] for name in ("Harbour", "Lantern", "Beacon")} == {AWS}
 
 
+@pytest.mark.engines("sqlite", "postgresql")
 def test_every_effect_has_its_event_and_its_line_of_history(
     app: Flask, binding: Binding, owner: Owner, harbour: str
 ) -> None:
@@ -294,6 +300,7 @@ def test_another_purchase_of_a_cloud_account_offers_its_billing_center_account_a
     assert again.enter_code().h1 == "Bind workspace"
 
 
+@pytest.mark.engines("sqlite", "postgresql")
 def test_a_purchase_is_bound_to_whoever_is_first_and_the_other_is_told_so(
     app: Flask, binding: Binding, walk: Walk
 ) -> None:
@@ -309,6 +316,7 @@ def test_a_purchase_is_bound_to_whoever_is_first_and_the_other_is_told_so(
         assert db.session.scalars(sa.select(Subscription)).one().billing_account_id is not None
 
 
+@pytest.mark.engines("sqlite", "postgresql")
 def test_a_landing_of_what_is_bound_already_leads_its_owner_to_the_billing_center(binding: Binding) -> None:
     binding.to_workspaces()
     elsewhere = Binding.of(binding)
@@ -422,6 +430,7 @@ def test_registering_an_address_that_has_an_account_there_is_told_by_mail_only(
     assert "already have" in binding.subjects()[0]
 
 
+@pytest.mark.engines("sqlite", "postgresql")
 def test_a_taken_username_is_asked_for_again_and_nothing_else(app: Flask, binding: Binding) -> None:
     taken, newcomer = accounts_of(app, Person(), site="eu1"), Person()
     binding.to_workspaces()
@@ -477,6 +486,7 @@ def test_a_site_must_be_chosen_and_must_take_the_method(binding: Binding, owner:
 # Refusals -----------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.engines("sqlite", "postgresql")
 def test_each_refusal_stands_on_its_row_with_its_reason_and_on_its_page(
     app: Flask, binding: Binding, owner: Owner
 ) -> None:
@@ -515,6 +525,7 @@ def test_nothing_is_confirmed_before_something_is_bound(binding: Binding, harbou
     assert binding.client.get(f"/journeys/{binding.reference}/successful").location
 
 
+@pytest.mark.engines("sqlite", "postgresql")
 def test_what_was_looked_for_and_the_page_of_the_list_are_kept_through_binding(
     app: Flask, binding: Binding, owner: Owner
 ) -> None:
@@ -565,6 +576,7 @@ def test_the_console_password_of_who_registered_does_not_open_what_another_accou
     assert elsewhere.get(f"/journeys/{reference}/workspaces").status == 404
 
 
+@pytest.mark.engines("sqlite", "postgresql")
 def test_who_registered_and_lost_the_purchase_goes_on_registering_and_pays_another_way(
     app: Flask, walk: Walk, binding: Binding
 ) -> None:

@@ -15,6 +15,8 @@ from tests.support.walk import Walk
 from wizard import clock
 from wizard.flows.no_billing_account import FLOW
 
+pytestmark = pytest.mark.engines("sqlite")
+
 STEPS = tuple(step.key for step in FLOW.steps)
 Another = Callable[..., Walk]
 
@@ -128,7 +130,6 @@ def shows_what_was_answered(walk: Walk, page: Page | None, **instead: str) -> No
     assert {name: form[name] for name in wanted} == {name: [value] for name, value in wanted.items()}
 
 
-@pytest.mark.engines("sqlite")
 def test_each_page_says_where_it_stands_and_leads_back_to_what_was_answered(walk: Walk) -> None:
     walk.land().say_new()
     look(walk, 1)
@@ -150,7 +151,6 @@ def test_each_page_says_where_it_stands_and_leads_back_to_what_was_answered(walk
     look(walk, 4)
 
 
-@pytest.mark.engines("sqlite")
 def test_the_side_steps_say_where_they_stand_and_lead_back_too(walk: Walk, another: Another) -> None:
     at_username(walk, another)
     page = look(walk, 1, back="basic")
@@ -233,6 +233,7 @@ def test_another_address_wants_a_code_of_its_own_before_the_proof_and_after_it(w
     assert [len(walk.mailbox.to(f"{new}{walk.person.email}")) for new in ("", "new-", "newer-")] == [1, 1, 2]
 
 
+@pytest.mark.engines("sqlite", "postgresql")
 def test_another_username_is_held_and_the_one_before_is_free_again(walk: Walk, another: Another) -> None:
     walk.to_company()
     old, new = walk.person.username, f"{walk.person.username}.two"
@@ -250,6 +251,7 @@ def test_another_username_is_held_and_the_one_before_is_free_again(walk: Walk, a
     assert walk.client.submit(walk.client.get("/sign-in"), "Sign in", answers).h1 == "Activation method"
 
 
+@pytest.mark.engines("sqlite", "postgresql")
 def test_a_taken_name_is_told_after_the_proof_and_a_suggestion_is_one_press_away(
     walk: Walk, another: Another
 ) -> None:
@@ -287,6 +289,7 @@ def says_it_is_over(walk: Walk, page: Page) -> None:
     assert walk.client.get("/register", follow=True).h1 == "Basic information"
 
 
+@pytest.mark.engines("sqlite", "postgresql")
 def test_an_address_not_proven_within_a_day_ends_the_journey(walk: Walk, another: Another) -> None:
     by_aws = another()
     by_aws.to_code()
@@ -300,6 +303,7 @@ def test_an_address_not_proven_within_a_day_ends_the_journey(walk: Walk, another
             says_it_is_over(each, page)
 
 
+@pytest.mark.engines("sqlite", "postgresql")
 def test_a_proven_journey_waits_for_thirty_days(walk: Walk) -> None:
     walk.to_company()
     with clock.later(timedelta(days=29, hours=23)):

@@ -25,6 +25,8 @@ from wizard.accounts.models import Session
 from wizard.accounts.sessions import GRACE, MOST_JOURNEYS
 from wizard.extensions import db
 
+pytestmark = pytest.mark.engines("sqlite")
+
 HALF_A_MINUTE_PAST_NOON = datetime(2026, 4, 7, 12, 0, 30, tzinfo=UTC)
 SIGNED = "wizard"
 """The signed cookie a visitor has before any POST."""
@@ -127,7 +129,6 @@ def test_before_the_first_post_a_visitor_has_a_signed_cookie_and_no_row(walk: Wa
     assert rows_of(app) == before
 
 
-@pytest.mark.engines("sqlite")
 def test_over_https_every_cookie_is_secure_and_bound_to_the_host(
     make_app: Callable[[Settings], Flask], settings: Settings, mailbox: Mailbox, marketplace: LiveSandbox
 ) -> None:
@@ -174,6 +175,7 @@ def test_a_session_cookie_is_an_opaque_id_of_which_only_the_hash_is_kept(walk: W
 # Sessions ----------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.engines("sqlite", "postgresql")
 def test_proving_the_address_gives_a_new_id_and_the_old_one_dies_after_a_moment(walk: Walk) -> None:
     walk.to_code()
     name = journey_cookie(walk)
@@ -190,6 +192,7 @@ def test_proving_the_address_gives_a_new_id_and_the_old_one_dies_after_a_moment(
         assert walk.client.get(page.path).h1 == "Company information"
 
 
+@pytest.mark.engines("sqlite", "postgresql")
 def test_signing_in_gives_a_new_id_and_ends_the_one_before(walk: Walk) -> None:
     walk.to_activation()
     client = thief(walk.client, "console", "an id that somebody chose for me")
@@ -215,6 +218,7 @@ def test_a_form_from_before_the_sign_in_is_not_believed_after_it(walk: Walk) -> 
     assert not is_signed_in(walk.client)
 
 
+@pytest.mark.engines("sqlite", "postgresql")
 def test_signing_out_ends_the_session_on_the_server(walk: Walk) -> None:
     walk.to_activation()
     walk.sign_in()
@@ -275,6 +279,7 @@ def fail(customer: Walk, times: int, **answers: object) -> Page:
     return client.submit(page, "Sign in", wrong)
 
 
+@pytest.mark.engines("sqlite", "postgresql")
 def test_ten_wrong_passwords_stop_a_name_and_the_page_says_until_when(customer: Walk) -> None:
     with clock.at(HALF_A_MINUTE_PAST_NOON):
         refused = fail(customer, 10)
@@ -312,7 +317,6 @@ ELSEWHERE = (
 )
 
 
-@pytest.mark.engines("sqlite")
 def test_next_leads_to_a_page_of_the_console_or_to_its_front(walk: Walk) -> None:
     home = walk.to_end().sign_in()
 
@@ -349,6 +353,7 @@ def test_signing_out_ends_the_journey_of_a_browser_that_was_closed_since(walk: W
     assert walk.client.get(journey).status == 404
 
 
+@pytest.mark.engines("sqlite", "postgresql")
 def test_a_browser_keeps_its_newest_ten_journeys_so_that_its_cookies_stay_small(
     app: Flask, walk: Walk
 ) -> None:

@@ -268,6 +268,7 @@ def test_an_arrival_nobody_went_on_from_ends_after_four_hours(walk: Walk) -> Non
         ("access_denied", "We cannot check your purchase right now", "暂时无法核实您的订购"),
     ],
 )
+@pytest.mark.engines("sqlite")
 def test_what_became_of_a_landing_can_be_read_in_the_other_language(
     client: Client, marketplace: LiveSandbox, fault: str, in_english: str, in_chinese: str
 ) -> None:

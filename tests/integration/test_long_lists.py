@@ -214,6 +214,7 @@ def test_a_page_that_is_not_there_says_so_and_leads_to_the_first(
         assert names(signed_in.get(f"{path}?page=")) == names(signed_in.get(path))
 
 
+@pytest.mark.engines("sqlite")
 def test_a_short_list_has_no_search_and_no_pages(app: Flask, owner: Owner, signed_in: Client) -> None:
     workspaces(app, owner, 2, *purchases(app, owner))
     for path in ("/console/", CLOUD_ACCOUNTS):
@@ -222,6 +223,7 @@ def test_a_short_list_has_no_search_and_no_pages(app: Flask, owner: Owner, signe
         assert not page.soup.select("[role=search], .pager")
 
 
+@pytest.mark.engines("sqlite")
 def test_the_only_workspace_is_led_to_and_a_search_is_answered(
     app: Flask, owner: Owner, signed_in: Client
 ) -> None:
@@ -230,6 +232,7 @@ def test_the_only_workspace_is_led_to_and_a_search_is_answered(
     assert names(signed_in.get("/console/?q=harbour")) == ["Harbour 1"]
 
 
+@pytest.mark.engines("sqlite")
 @pytest.mark.parametrize("path", ["/console/", CLOUD_ACCOUNTS])
 def test_lists_are_read_in_chinese_too(app: Flask, client: Client, owner: Owner, path: str) -> None:
     chinese = client.other("zh")

@@ -27,6 +27,8 @@ from wizard.transactions import genuine
 from wizard.verification import codes
 from wizard.worker import run_once
 
+pytestmark = pytest.mark.engines("sqlite")
+
 START = datetime(2026, 4, 7, 14, 2, 30, tzinfo=UTC)
 TICK = timedelta(microseconds=1)
 KIND = "test"
@@ -64,6 +66,7 @@ def fail(_payload: dict[str, Any], _entry_id: int) -> None:
 # ── with the change, or not at all ──────────────────────────────────────────────────────────────────────────
 
 
+@pytest.mark.engines("sqlite", "postgresql")
 def test_a_change_that_is_rolled_back_sends_nothing(app: Flask, walk: Walk) -> None:
     """A request that has done its work, mail and all, meets an exception at the very end."""
 
@@ -81,6 +84,7 @@ def test_a_change_that_is_rolled_back_sends_nothing(app: Flask, walk: Walk) -> N
     assert not walk.mailbox.all()
 
 
+@pytest.mark.engines("sqlite", "postgresql")
 def test_what_was_committed_before_a_crash_is_done_by_the_next_process(
     make_app: Callable[[Settings], Flask], settings: Settings, walk: Walk
 ) -> None:
@@ -91,6 +95,7 @@ def test_what_was_committed_before_a_crash_is_done_by_the_next_process(
     assert walk.enter_code().h1 == "Company information"
 
 
+@pytest.mark.engines("sqlite", "postgresql")
 def test_the_same_key_is_one_entry_in_one_change_and_in_many(app: Flask) -> None:
     done: list[int] = []
 
@@ -162,6 +167,7 @@ def test_what_succeeds_at_last_is_done_once(app: Flask) -> None:
     assert entry.done_at == START + LADDER[0] + LADDER[1]
 
 
+@pytest.mark.engines("sqlite", "postgresql")
 def test_what_fails_takes_back_what_it_wrote(app: Flask, walk: Walk) -> None:
     walk.register().give_basics()
     walk.work()
@@ -179,6 +185,7 @@ def test_what_fails_takes_back_what_it_wrote(app: Flask, walk: Walk) -> None:
     assert "written by what failed" not in {entry.dedupe_key for entry in entries(app)}
 
 
+@pytest.mark.engines("sqlite", "postgresql")
 def test_what_fails_holds_up_nothing_else(app: Flask) -> None:
     done: list[int] = []
     write(app, fail)
@@ -209,6 +216,7 @@ def test_what_is_no_longer_needed_is_done(app: Flask) -> None:
 # ── one worker at a time ────────────────────────────────────────────────────────────────────────────────────
 
 
+@pytest.mark.engines("sqlite", "postgresql")
 def test_what_a_worker_holds_is_left_alone_until_its_lease_ends(app: Flask) -> None:
     seen: list[int] = []
 
@@ -222,6 +230,7 @@ def test_what_a_worker_holds_is_left_alone_until_its_lease_ends(app: Flask) -> N
     assert (one(app).attempts, one(app).done_at) == (1, START)
 
 
+@pytest.mark.engines("sqlite", "postgresql")
 def test_a_worker_that_ends_gives_back_what_is_its_own_and_no_more(app: Flask) -> None:
     taken: list[int] = []
 
@@ -240,6 +249,7 @@ def test_a_worker_that_ends_gives_back_what_is_its_own_and_no_more(app: Flask) -
     assert taken == [0, 1]
 
 
+@pytest.mark.engines("sqlite", "postgresql")
 @pytest.mark.parametrize("first_ends", ["well", "badly", "with nothing to do"])
 @pytest.mark.parametrize("second_ends", ["well", "badly"])
 def test_a_late_outcome_does_not_overwrite_that_of_who_took_over(

@@ -24,6 +24,8 @@ from wizard.outbox.models import OutboxEntry
 from wizard.verification import codes
 from wizard.verification.models import Challenge
 
+pytestmark = pytest.mark.engines("sqlite")
+
 START = datetime(2026, 4, 7, 14, 2, 30, tzinfo=UTC)
 TICK = timedelta(microseconds=1)
 NEW = "eleven brass lanterns swing"
@@ -77,6 +79,7 @@ def opens_with(walk: Walk, password: str) -> bool:
 # ── the way through ─────────────────────────────────────────────────────────────────────────────────────────
 
 
+@pytest.mark.engines("sqlite", "postgresql")
 def test_a_code_and_a_new_password_sign_in_and_end_every_other_session(forgetful: Forgetful) -> None:
     walk, client = forgetful.walk, forgetful.client
     elsewhere = walk.client.other()
@@ -194,6 +197,7 @@ def test_a_proof_lasts_ten_minutes_and_then_says_so(forgetful: Forgetful) -> Non
         assert forgetful.choose().h1 == "Harbour"
 
 
+@pytest.mark.engines("sqlite", "postgresql")
 def test_a_reset_that_was_used_sets_no_second_password(forgetful: Forgetful) -> None:
     forgetful.ask()
     choose = forgetful.enter_code()
@@ -292,6 +296,7 @@ def test_who_had_this_browsers_cookie_before_the_proof_has_no_part_in_it(forgetf
     assert "Choose a new password" not in seen.text
 
 
+@pytest.mark.engines("sqlite", "postgresql")
 def test_an_account_that_is_gone_meanwhile_is_told_to_its_owner(walk: Walk) -> None:
     forgetful = Forgetful(walk.to_activation())
     forgetful.ask()
@@ -306,6 +311,7 @@ def test_an_account_that_is_gone_meanwhile_is_told_to_its_owner(walk: Walk) -> N
         assert "Register" in page.links
 
 
+@pytest.mark.engines("sqlite", "postgresql")
 def test_a_changed_password_voids_proofs_and_codes_of_other_browsers(forgetful: Forgetful) -> None:
     with clock.at(START):
         proven, coded = Forgetful(forgetful.walk), Forgetful(forgetful.walk)
@@ -396,6 +402,7 @@ def press(forgetful: Forgetful, button: str, **answers: object) -> tuple[list[Cl
     return tabs, answered
 
 
+@pytest.mark.engines("sqlite", "postgresql")
 def test_sixteen_first_submits_begin_one_reset_and_mail_one_code(app: Flask, forgetful: Forgetful) -> None:
     forgetful.page = forgetful.client.get("/forgot-password")
     before = len(forgetful.walk.subjects())
@@ -406,6 +413,7 @@ def test_sixteen_first_submits_begin_one_reset_and_mail_one_code(app: Flask, for
     assert {each.get("/forgot-password/code").status for each in tabs} == {200}
 
 
+@pytest.mark.engines("sqlite", "postgresql")
 def test_sixteen_right_codes_prove_once_and_shut_nobody_out(app: Flask, forgetful: Forgetful) -> None:
     forgetful.ask()
     tabs, answered = press(forgetful, "Confirm", code=forgetful.walk.code())
@@ -416,6 +424,7 @@ def test_sixteen_right_codes_prove_once_and_shut_nobody_out(app: Flask, forgetfu
         assert {each.get("/forgot-password/new").status for each in tabs} == {200}
 
 
+@pytest.mark.engines("sqlite", "postgresql")
 def test_sixteen_times_the_same_password_set_it_once_and_sign_everybody_in(
     app: Flask, forgetful: Forgetful
 ) -> None:
@@ -432,6 +441,7 @@ def test_sixteen_times_the_same_password_set_it_once_and_sign_everybody_in(
     assert opens_with(forgetful.walk, NEW)
 
 
+@pytest.mark.engines("sqlite", "postgresql")
 def test_sixteen_different_passwords_leave_the_one_whose_browser_is_signed_in(
     app: Flask, forgetful: Forgetful
 ) -> None:
@@ -453,6 +463,7 @@ def test_sixteen_different_passwords_leave_the_one_whose_browser_is_signed_in(
         assert opens_with(forgetful.walk, f"{NEW} {winner}")
 
 
+@pytest.mark.engines("sqlite", "postgresql")
 def test_a_slow_submit_does_not_undo_a_quick_one(
     forgetful: Forgetful, monkeypatch: pytest.MonkeyPatch
 ) -> None:

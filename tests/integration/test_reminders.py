@@ -102,6 +102,7 @@ def test_who_stopped_is_written_to_and_goes_on_with_the_link(walk: Walk) -> None
         assert walk.wait_until_made().h1 == "Activation successful"
 
 
+@pytest.mark.engines("sqlite")
 def test_the_mail_is_in_the_language_of_the_journey(app: Flask, another: Callable[..., Walk]) -> None:
     with clock.at(START):
         walk = another("zh").to_activation()
@@ -137,6 +138,7 @@ def test_it_comes_once_after_the_time_that_is_set(app: Flask) -> None:
     assert stopped.reminded_at == START + DAY
 
 
+@pytest.mark.engines("sqlite")
 @pytest.mark.parametrize(("hours", "reminders"), [(0, 0), (1, 1), (48, 0)])
 def test_when_is_a_setting_and_nought_is_never(
     make_app: Callable[[Settings], Flask], settings: Settings, hours: int, reminders: int
@@ -316,6 +318,7 @@ def test_a_reminder_does_not_make_a_customer_look_again(app: Flask) -> None:
 # ── the mail about a binding ────────────────────────────────────────────────────────────────────────────────
 
 
+@pytest.mark.engines("sqlite")
 def test_the_mail_about_a_binding_is_to_the_accounts_owner_and_in_their_language(app: Flask) -> None:
     bound = Stopped(app, locale="zh", verified_email=Person().email)
     with app.app_context(), clock.at(START):

@@ -1,5 +1,6 @@
 """A site that is taken out of ``brand.toml`` takes no page with it: what lives there is named by the site's id."""
 
+import pytest
 import sqlalchemy as sa
 from flask import Flask
 
@@ -9,6 +10,8 @@ from tests.support.established import established
 from wizard.accounts.models import ConsoleAccount
 from wizard.billing.models import Subscription, Workspace
 from wizard.extensions import db
+
+pytestmark = pytest.mark.engines("sqlite")
 
 GONE = "gone9"
 

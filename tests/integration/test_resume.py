@@ -25,6 +25,8 @@ from wizard.verification import codes
 from wizard.verification.models import Challenge
 from wizard.worker import sweep
 
+pytestmark = pytest.mark.engines("sqlite")
+
 START = datetime(2026, 4, 7, 14, 2, 30, tzinfo=UTC)
 TICK = timedelta(microseconds=1)
 MANY = 16
@@ -75,6 +77,7 @@ def set_journey(app: Flask, reference: str, **values: object) -> None:
 # ── the way through ─────────────────────────────────────────────────────────────────────────────────────────
 
 
+@pytest.mark.engines("sqlite", "postgresql")
 def test_the_link_and_a_code_open_the_journey_with_its_answers_and_no_secret(device: Device) -> None:
     walk, person = device.walk, device.walk.person
     assert device.client.get(device.link).h1 == BEGIN
@@ -99,6 +102,7 @@ def test_the_link_and_a_code_open_the_journey_with_its_answers_and_no_secret(dev
     assert first.get(f"/journeys/{walk.reference}", follow=True).h1 == "Activation successful"
 
 
+@pytest.mark.engines("sqlite", "postgresql")
 def test_a_bound_journey_is_opened_by_the_address_of_its_billing_center_account(
     app: Flask, walk: Walk
 ) -> None:
@@ -254,6 +258,7 @@ def test_a_journey_without_a_proven_address_has_no_link(app: Flask, walk: Walk) 
     assert len(walk.subjects()) == mails
 
 
+@pytest.mark.engines("sqlite", "postgresql")
 def test_a_journey_that_is_over_says_how_to_start_again(app: Flask, device: Device) -> None:
     code_page = device.ask()
     set_journey(app, device.walk.reference, expires_at=clock.now())
@@ -270,6 +275,7 @@ def test_a_journey_that_is_over_says_how_to_start_again(app: Flask, device: Devi
     assert device.client.get(device.link).status == 410
 
 
+@pytest.mark.engines("sqlite", "postgresql")
 def test_what_opened_a_journey_goes_with_it(app: Flask, device: Device) -> None:
     """… because SQLite may give the next one the same id."""
     device.ask()
@@ -370,6 +376,7 @@ def press(device: Device, button: str, **answers: object) -> tuple[list[Client],
     return tabs, answered
 
 
+@pytest.mark.engines("sqlite", "postgresql")
 def test_sixteen_first_presses_mail_one_code(app: Flask, device: Device) -> None:
     device.page = device.client.get(device.link)
     before = len(device.walk.subjects())
@@ -380,6 +387,7 @@ def test_sixteen_first_presses_mail_one_code(app: Flask, device: Device) -> None
     assert {each.get(f"{device.link}/code").status for each in tabs} == {200}
 
 
+@pytest.mark.engines("sqlite", "postgresql")
 def test_sixteen_presses_for_a_new_one_mail_one(app: Flask, device: Device) -> None:
     with clock.at(START):
         device.ask()
@@ -391,6 +399,7 @@ def test_sixteen_presses_for_a_new_one_mail_one(app: Flask, device: Device) -> N
     assert count(app, OutboxEntry, OutboxEntry.dead_at.is_not(None)) == 0
 
 
+@pytest.mark.engines("sqlite", "postgresql")
 def test_sixteen_right_codes_spend_it_once_and_shut_nobody_out(app: Flask, device: Device) -> None:
     device.ask()
     tabs, answered = press(device, "Confirm", code=device.walk.code())
@@ -401,6 +410,7 @@ def test_sixteen_right_codes_spend_it_once_and_shut_nobody_out(app: Flask, devic
     assert count(app, JourneyEvent, JourneyEvent.step == "resume") == 1
 
 
+@pytest.mark.engines("sqlite", "postgresql")
 def test_sixteen_browsers_with_one_code_are_one_too_few(app: Flask, device: Device) -> None:
     """Only the browser that asked for it is let in."""
     device.ask()

@@ -24,6 +24,8 @@ from wizard.flows import journeys
 from wizard.flows.models import Journey
 from wizard.worker import sweep
 
+pytestmark = pytest.mark.engines("sqlite")
+
 START = datetime(2026, 4, 7, 14, 2, 30, tzinfo=UTC)
 HAVE = "I have a Billing Center account"
 DEED = "Register and create workspace"
@@ -102,6 +104,7 @@ def test_the_chooser_of_sites_is_no_way_to_change_a_registration(app: Flask, wal
     assert journey_of(app, walk.reference).answers["site"] == "us1"
 
 
+@pytest.mark.engines("sqlite", "postgresql")
 def test_who_lost_the_purchase_can_begin_something_else(bind: Binding) -> None:
     """… at every front door: none of them leads back to a journey on which nothing can be done any more."""
     loser = Binding.of(bind)
@@ -120,6 +123,7 @@ def test_who_lost_the_purchase_can_begin_something_else(bind: Binding) -> None:
     assert loser.page.h1 == "Bind workspace"
 
 
+@pytest.mark.engines("sqlite", "postgresql")
 def test_who_chooses_after_somebody_else_has_bound_the_purchase_is_told_so(bind: Binding) -> None:
     second = Binding.of(bind)
     second.bought = bind.land().bought
@@ -235,6 +239,7 @@ def test_a_proven_address_makes_nothing_on_a_site_another_tab_has_chosen(
     assert sites_of_workspaces(app)[before:] == ["eu1"]
 
 
+@pytest.mark.engines("sqlite", "postgresql")
 def test_what_a_code_has_proven_stays_proven_where_the_workspace_is_refused(
     app: Flask, bind: Binding, another: Callable[..., Walk]
 ) -> None:
@@ -278,6 +283,7 @@ def test_an_address_that_is_proven_asks_for_no_code(bind: Binding, another: Call
     assert bind.code_of(person)
 
 
+@pytest.mark.engines("sqlite", "postgresql")
 def test_no_account_is_left_where_its_workspace_could_not_be_ordered(app: Flask, bind: Binding) -> None:
     bind.to_workspaces()
     bind.open_create(registers=True, site="us1")
@@ -297,15 +303,18 @@ def test_no_account_is_left_where_its_workspace_could_not_be_ordered(app: Flask,
         assert db.session.scalar(sa.select(ConsoleAccount.id)) is None
 
 
-@pytest.mark.parametrize("name", ["%00", "wksp_%00", "%F0%9F%9A%A2", "wksp_0", "wksp_" + "0" * 16, ""])
-def test_what_is_no_workspaces_id_is_no_page(bind: Binding, name: str) -> None:
+@pytest.mark.engines("sqlite", "postgresql")
+def test_what_is_no_workspaces_id_is_no_page(bind: Binding) -> None:
     bind.to_workspaces()
-    assert bind.client.get(f"/journeys/{bind.reference}/bind?workspace={name}").status == 404
+    for name in ("%00", "wksp_%00", "%F0%9F%9A%A2", "wksp_0", "wksp_" + "0" * 16, ""):
+        page = bind.client.get(f"/journeys/{bind.reference}/bind?workspace={name}")
+        assert page.status == 404, name
 
 
 # ── afterwards ──────────────────────────────────────────────────────────────────────────────────────────────
 
 
+@pytest.mark.engines("sqlite", "postgresql")
 def test_a_registration_left_undone_is_forgotten_also_where_its_address_has_a_billing_center_account(
     app: Flask, bind: Binding
 ) -> None:

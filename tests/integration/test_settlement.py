@@ -182,6 +182,7 @@ def test_a_subscription_that_ends_or_is_not_its_own_is_found_out_by_the_click(ap
         assert len(history(workspace)) == 1
 
 
+@pytest.mark.engines("sqlite")
 def test_the_settings_are_the_rules(make_app: Any, settings: Settings) -> None:
     app = make_app(
         replace(settings, settlement_change_interval_days=7, settlement_leave_active_subscription=True)

@@ -12,6 +12,8 @@ from wizard.accounts.models import ConsoleAccount
 from wizard.billing.models import Workspace
 from wizard.extensions import db
 
+pytestmark = pytest.mark.engines("sqlite")
+
 
 @pytest.fixture
 def binding(app: Flask, walk: Walk) -> Binding:
@@ -39,6 +41,7 @@ def test_choosing_another_site_keeps_what_was_typed(binding: Binding, registers:
     assert {name: kept[name] for name in typed} == {name: [value] for name, value in typed.items()}
 
 
+@pytest.mark.engines("sqlite", "postgresql")
 def test_the_site_can_be_chosen_there_first(binding: Binding) -> None:
     """Where none is chosen the page asks for it among the other fields too."""
     binding.to_workspaces()

@@ -70,6 +70,7 @@ NAMES_NOTHING = {
     "billing_center.account": "",
     "billing_center.sign_out_everywhere": "",
     "billing_center.sign_in": "",
+    "billing_center.unlock": "the ticket is the proof; what it tells is in test_locks.py",
     "billing_center.sign_out": "",
     "billing_center.front": "",
     "billing_center.cloud_accounts": "",
@@ -153,6 +154,7 @@ def csrf(client: Client) -> dict[str, object]:
 
 def addresses_of(owner: Owner) -> dict[str, list[str]]:
     """Endpoint → every address at which it is asked for something of this owner's."""
+    console, billing = (f"/{area}/workspaces/{owner.workspace}" for area in ("console", "billing"))
     journey, account = f"/journeys/{owner.reference}", f"/billing/cloud-accounts/{owner.subscription}"
     steps = [f"{journey}/{key}" for key in STEPS]
     steps += [f"{journey}/bind?workspace={owner.workspace}", f"{journey}/subscribe?arrival={owner.arrival}"]
@@ -169,7 +171,12 @@ def addresses_of(owner: Owner) -> dict[str, list[str]]:
         "flows.other": [f"{journey}/other"],
         "flows.step": steps,
         "flows.action": buttons,
-        "console.home": [f"/console/workspaces/{owner.workspace}"],
+        "console.home": [console],
+        "console.data": [f"{console}/data"],
+        "console.billing": [f"{console}/billing"],
+        "console.dissolve": [f"{console}/dissolve"],
+        "billing_center.unlocking": [f"{billing}/unlock"],
+        "billing_center.dissolve": [f"{billing}/dissolve"],
         "billing_center.cloud_account": [account],
         "billing_center.bind": [f"{account}/bind"],
     }

@@ -9,7 +9,10 @@ from tests.support.factories import Person
 from tests.support.walk import Walk
 from wizard import clock
 
+pytestmark = pytest.mark.engines("sqlite")
 
+
+@pytest.mark.engines("sqlite", "postgresql")
 def test_a_buyer_walks_from_aws_to_a_workspace(walk: Walk) -> None:
     walk.land()
     assert walk.page.h1 == "Do you have a Billing Center account?"
@@ -37,6 +40,7 @@ def test_the_same_walk_in_chinese(another: Callable[..., Walk]) -> None:
     assert all(any("\u4e00" <= c <= "\u9fff" for c in subject) for subject in walk.subjects())
 
 
+@pytest.mark.engines("sqlite", "postgresql")
 def test_without_a_marketplace_the_billing_center_account_pays(walk: Walk) -> None:
     walk.register().give_basics().enter_code()
     walk.give_company()
@@ -45,6 +49,7 @@ def test_without_a_marketplace_the_billing_center_account_pays(walk: Walk) -> No
     assert f"Billing Center account {walk.person.username}" in walk.sign_in().text
 
 
+@pytest.mark.engines("sqlite", "postgresql")
 def test_aws_chosen_without_a_purchase_comes_back_to_this_very_journey(walk: Walk) -> None:
     walk.register().give_basics().enter_code()
     walk.give_company()
@@ -58,6 +63,7 @@ def test_aws_chosen_without_a_purchase_comes_back_to_this_very_journey(walk: Wal
     assert "AWS account" in walk.sign_in().text
 
 
+@pytest.mark.engines("sqlite", "postgresql")
 def test_each_mail_goes_out_once(walk: Walk) -> None:
     walk.to_end()
     subjects = walk.subjects()
@@ -78,6 +84,7 @@ def test_every_style_of_purchase_arrives_and_is_named_for_what_is_known(
     assert f"AWS {named}" in walk.page.text
 
 
+@pytest.mark.engines("sqlite", "postgresql")
 def test_leaving_and_coming_back_on_another_device_continues_where_it_stopped(walk: Walk) -> None:
     walk.to_activation()
     elsewhere = walk.client.other()
@@ -92,6 +99,7 @@ def test_the_front_door_continues_a_journey_of_this_browser(walk: Walk) -> None:
     assert walk.client.get("/register", follow=True).h1 == "Company information"
 
 
+@pytest.mark.engines("sqlite", "postgresql")
 def test_a_billing_center_account_of_the_proven_address_is_used_again(
     walk: Walk, another: Callable[..., Walk]
 ) -> None:
@@ -106,6 +114,7 @@ def test_a_billing_center_account_of_the_proven_address_is_used_again(
     assert "It was made with" in walk.page.text, "who had none is told where it came from"
 
 
+@pytest.mark.engines("sqlite", "postgresql")
 def test_a_purchase_pays_for_the_registration_that_was_going_on_without_one(walk: Walk) -> None:
     walk.register().give_basics().enter_code()
     reference = walk.reference
@@ -182,6 +191,7 @@ def test_the_purchase_waits_on_the_page_that_confirms_it_whatever_goes_wrong(wal
     assert walk.wait_until_made().h1 == "Activation successful"
 
 
+@pytest.mark.engines("sqlite", "postgresql")
 def test_a_purchase_of_somebody_who_has_an_account_is_not_forgotten(
     walk: Walk, another: Callable[..., Walk]
 ) -> None:

@@ -3,6 +3,11 @@
 A test that asks for ``engine_url`` (or for ``app``, ``client`` …, which do) is run once on SQLite and once on
 PostgreSQL. ``@pytest.mark.engines("postgresql")`` keeps it to one, ``pytest --engine sqlite`` the whole run.
 
+What only the words or the way of a page decide is tried on SQLite: ``pytestmark`` says so for the file, and the
+marker of a test that stands closer wins. On both is what an engine can change: races, conditional writes and what is
+taken back, limits, lists, one walk of each flow. ``test_strangers.py`` and ``test_access.py`` go through every route
+on both.
+
 The migrations run once per engine and test run, by the command that deployments use; a test gets a copy.
 """
 

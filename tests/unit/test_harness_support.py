@@ -113,7 +113,7 @@ def test_postgresql_gives_each_test_a_database_of_its_own(postgres: Postgres) ->
 def test_postgresql_ends_with_the_run_that_started_it(tmp_path: Path) -> None:
     program = (
         "import os, signal; from tests.support.postgres import Postgres; server = Postgres();"
-        "print(server._process.pid, server._base, flush=True); os.kill(os.getpid(), signal.SIGKILL)"
+        "print(server._process.pid, server._base, server._data, flush=True); os.kill(os.getpid(), signal.SIGKILL)"
     )
     root = Path(__file__).parents[2]
     run = subprocess.run(
@@ -124,13 +124,13 @@ def test_postgresql_ends_with_the_run_that_started_it(tmp_path: Path) -> None:
         text=True,
         timeout=60,
     )
-    pid, base = run.stdout.split()
+    pid, *directories = run.stdout.split()
     for _ in range(200):
         if not _is_running(int(pid)):
             break
         threading.Event().wait(0.05)
     assert not _is_running(int(pid)), f"PostgreSQL {pid} outlived the run that started it"
-    subprocess.run(["rm", "-rf", base], check=True)
+    subprocess.run(["rm", "-rf", *directories], check=True)
 
 
 def _is_running(pid: int) -> bool:

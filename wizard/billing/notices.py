@@ -102,8 +102,7 @@ def tell_ended(payload: dict[str, Any], entry_id: int) -> None:
     of, what = db.session.get_one(Subscription, payload["subscription"]), payload["what"]
     if what != "closed" and payload["life"] != of.lives:
         raise outbox.NoLongerNeeded("something pays again, or did and ended once more")
-    kind = BillingAccount if payload["area"] == "billing" else ConsoleAccount
-    reader = db.session.get(kind, payload["account"])
+    reader = _reader(payload["area"], payload["account"])
     found = _spoken_of(of, what, reader) if reader else []
     if reader is None or not found:
         raise outbox.NoLongerNeeded("none of them is concerned any more")
@@ -112,6 +111,12 @@ def tell_ended(payload: dict[str, Any], entry_id: int) -> None:
         context = _about(of, found, locale) | _where_to(reader, found)
     release()
     mail.deliver(address, _MAILS[what], locale, context, entry_id)
+
+
+def _reader(area: str, account_id: int) -> BillingAccount | ConsoleAccount | None:
+    if area == "billing":
+        return db.session.get(BillingAccount, account_id)
+    return db.session.get(ConsoleAccount, account_id)
 
 
 def _spoken_of(of: Subscription, what: str, reader: BillingAccount | ConsoleAccount) -> list[Any]:

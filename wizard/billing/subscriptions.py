@@ -5,11 +5,12 @@ from dataclasses import dataclass
 import sqlalchemy as sa
 from flask_sqlalchemy.pagination import Pagination
 from sqlalchemy.orm import joinedload
+from sqlalchemy.orm.attributes import set_committed_value
 
 from wizard import clock, outbox
 from wizard.accounts.models import BillingAccount
 from wizard.billing.models import ACTIVE, DISSOLVED, CloudAccount, Subscription, Workspace
-from wizard.extensions import Base, change, db, insert
+from wizard.extensions import change, db, insert
 from wizard.lists import paginate
 
 
@@ -37,15 +38,25 @@ class Purchase:
 
 
 def record(purchase: Purchase) -> Subscription:
-    """The subscription of a purchase, written down at its first mention."""
+    """The subscription of a purchase, written down at its first mention; nobody changes it before our commit.
+
+    Two statements at its first mention, three where its cloud account was known.
+    """
     now = clock.now()
     number = purchase.account_id or purchase.customer_identifier
     account_key = {"provider": purchase.provider, "partition": purchase.partition, "account_id": number}
-    _insert_once(CloudAccount, **account_key, created_at=now)
-    account = db.session.scalars(sa.select(CloudAccount.id).filter_by(**account_key)).one()
-    _insert_once(
-        Subscription,
-        cloud_account_id=account,
+    # Without a lock where it is there: who renews a purchase holds that one, and then asks for its account.
+    account = (
+        db.session.scalar(
+            insert(CloudAccount)
+            .values(**account_key, created_at=now)
+            .on_conflict_do_nothing()
+            .returning(CloudAccount)
+        )
+        or db.session.scalars(sa.select(CloudAccount).filter_by(**account_key)).one()
+    )
+    bought = insert(Subscription).values(
+        cloud_account_id=account.id,
         provider=purchase.provider,
         identity=purchase.identity,
         product_code=purchase.product_code,
@@ -55,7 +66,14 @@ def record(purchase: Purchase) -> Subscription:
         state=ACTIVE,
         created_at=now,
     )
-    return db.session.scalars(sa.select(Subscription).filter_by(identity=purchase.identity)).one()
+    as_it_is = bought.on_conflict_do_update(
+        index_elements=["identity"], set_={"identity": bought.excluded.identity}
+    )
+    subscription = db.session.scalars(
+        as_it_is.returning(Subscription), execution_options={"populate_existing": True}
+    ).one()
+    set_committed_value(subscription, "cloud_account", account)  # It is not read once more.
+    return subscription
 
 
 def claim(subscription_id: int, billing_account_id: int) -> list[outbox.Due]:
@@ -195,7 +213,3 @@ def settled_by(subscription_ids: list[int], most: int = 5) -> dict[int, Bound]:
         newest = (*before.newest, workspace) if before else (workspace,)
         found[workspace.subscription_id] = Bound(newest, count)
     return found
-
-
-def _insert_once(model: type[Base], **values: object) -> None:
-    db.session.execute(insert(model).values(**values).on_conflict_do_nothing())

@@ -133,7 +133,8 @@ _PUBLIC_ID = re.compile("wksp_[0-9a-f]{16}")
 
 def owned_by(account: ConsoleAccount, search: str = "", page: int = 1) -> Pagination:
     """A page of a console account's workspaces, newest first. One statement. ``search``: see :func:`_named`."""
-    return _page(sa.select(Workspace).where(Workspace.owner_id == account.id, *_named(search)), page)
+    mine = Workspace.owner_id == account.id
+    return _page(sa.select(Workspace).where(mine, Workspace.state != DISSOLVED, *_named(search)), page)
 
 
 def settled_through(billing_account_id: int, search: str = "", page: int = 1) -> Pagination:

@@ -1,16 +1,16 @@
-"""The console of each site: sign-in, the way out, and a workspace's first page."""
+"""The console of each site: sign-in, the way out, and which workspace. What is in it: ``workspace_views``."""
 
 import re
 from typing import Any
 
-from flask import Blueprint, abort, redirect, render_template, request, session, url_for
+from flask import Blueprint, redirect, render_template, request, session, url_for
 from flask.typing import ResponseReturnValue
 from flask_babel import gettext as _
 
 from wizard.accounts import directory, identity, sessions
 from wizard.accounts.areas import form_status
 from wizard.billing import workspaces
-from wizard.billing.wording import payer_of, state_of
+from wizard.billing.wording import state_of
 from wizard.console.forms import SignInForm
 from wizard.flows import journeys, line
 from wizard.forms import Button
@@ -113,26 +113,6 @@ def front() -> ResponseReturnValue:
     return page(
         "console/start.html",
         continue_url=url_for("flows.resume", reference=journey.reference) if journey else None,
-    )
-
-
-@bp.get("/console/workspaces/<public_id>")
-def home(public_id: str) -> ResponseReturnValue:
-    """A workspace, before anything reports to it. 404 for anybody else's."""
-    workspace = workspaces.of_owner(public_id, identity.console_account())
-    if workspace is None:
-        abort(404)
-    return page(
-        "console/home.html",
-        workspace={
-            "name": workspace.name,
-            "public_id": workspace.public_id,
-            "language_name": {"en": "English", "zh": "简体中文"}[workspace.language],
-        },
-        state_of_it=state_of(workspace),
-        site=sites.get(workspace.site_id),
-        settled_by=payer_of(workspace),
-        line=line.of_workspace(workspace),
     )
 
 

@@ -11,8 +11,8 @@ from flask import current_app
 from flask_babel import gettext as _
 
 from wizard.billing import settlement
-from wizard.billing.models import ACTIVE, CloudAccount, Subscription, Workspace
-from wizard.billing.wording import cloud_account_kind
+from wizard.billing.models import ACTIVE, CLOSED, DISSOLVED, CloudAccount, Subscription, Workspace
+from wizard.billing.wording import cloud_account_kind, ended_on
 from wizard.flows.models import Journey
 from wizard.marketplaces import protocol as marketplaces
 from wizard.sites import directory
@@ -89,12 +89,20 @@ def of_registration(journey: Journey, step: str, brought: Subscription | None = 
 
 
 def of_workspace(workspace: Workspace) -> Line:
-    """The whole line of a workspace that exists: what pays, what settles, and who signs in."""
+    """The whole line of a workspace that was made: what pays or has ended, what settles, and who signs in."""
     nodes = [
         Node("billing", "exists", _("Billing Center account"), (workspace.billing_account.username,)),
         workspace_node(workspace),
         Node("console", "exists", _("Console account"), (workspace.owner.username,)),
     ]
+    if ended := settlement.lost(workspace):
+        account = ended.cloud_account
+        details = (account_number(account.account_id), ended_on(ended))
+        gone = Node("cloud", "ended", cloud_account_kind(account), details)
+        _settles, signs_in = join(*nodes).edges
+        nothing = _("has nothing to settle with")
+        edges = (Edge(_("no longer pays"), _("no longer pays"), "cut"), Edge(nothing, nothing))
+        return Line((gone, *nodes), (*edges, replace(signs_in, state="solid")))
     if paying := settlement.payer(workspace):
         nodes.insert(0, cloud_node(paying.cloud_account))
     return join(*nodes)
@@ -135,7 +143,12 @@ def of_the_billing_center() -> Line:
 
 
 def workspace_node(workspace: Workspace) -> Node:
-    """A workspace as far as it is made."""
+    """A workspace as far as it is made, locked or over."""
+    if workspace.state in (CLOSED, DISSOLVED):
+        over = _("Closed") if workspace.state == CLOSED else _("Dissolved")
+        return Node("workspace", "ended", workspace.name, (over,))
+    if settlement.is_locked(workspace):
+        return Node("workspace", "locked", workspace.name, (_("Locked, still readable"),), accent=True)
     if workspace.state != ACTIVE:
         return Node("workspace", "making", workspace.name, (_("Being made"),), accent=True)
     language = {"en": _("English templates"), "zh": _("Chinese templates")}[workspace.language]

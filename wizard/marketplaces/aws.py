@@ -218,7 +218,7 @@ class AwsMarketplace:
         if envelope.type == sns.NOTIFICATION:
             return self.read("https", envelope.body, envelope.message_id, clock.now())
         if envelope.type == sns.CONFIRMATION:
-            sns.confirm(self._clients.topics(envelope.region), envelope)
+            sns.confirm(self._clients.topics, envelope)
         else:
             self._alarm("sns_unsubscribed", "a topic does not reach us any more", topic=envelope.topic)
         return None

@@ -47,12 +47,12 @@ def receive(said: Said) -> str:
     return outcome
 
 
-def _write(said: Said) -> bool:
+def _write(said: Said, **more: Any) -> bool:
     """Into the inbox, once. False where it is there."""
     now, facts = clock.now(), {name: getattr(said, name) for name in _FACTS}
-    tries = MOST_TRIES if said.problem else 0
-    row = insert(Message).values(**facts, received_at=now, try_after=now, tries=tries)
-    return bool(change(row.on_conflict_do_nothing()))
+    values = {"received_at": now, "try_after": now, "tries": MOST_TRIES if said.problem else 0, **more}
+    row = insert(Message).values(**facts, **values).on_conflict_do_nothing()
+    return db.session.scalar(row.returning(Message.id)) is not None
 
 
 def _take(said: Said) -> str:
@@ -81,7 +81,7 @@ def _count_try(message_id: str) -> None:
         execution_options={"synchronize_session": False},
     )
     if tries == MOST_TRIES:
-        log.error("a message cannot be applied", extra={"alert": "message", "message": message_id})
+        log.error("a message cannot be applied", extra={"alert": "message", "of": message_id})
 
 
 def _subscriptions_of(said: Said) -> sa.Select[Subscription]:
@@ -103,25 +103,12 @@ def _subscriptions_of(said: Said) -> sa.Select[Subscription]:
 
 
 def bring_up_to_date(subscription: Subscription) -> None:
-    """Make a purchase what all its messages say.
+    """Make a purchase what all its messages say, and have its entitlements read where one says that they changed.
 
     It holds the purchase's row from before it reads them: of two that come at once, the second sees both.
     """
     subscriptions.hold(subscription)
-    marketplace = all_marketplaces()[subscription.cloud_account.partition]
-    rows = _messages_of(subscription)
-    while learned := marketplace.learn(purchase_of(subscription), map(_said, rows)):
-        for column, name in learned.items():
-            setattr(subscription, column, name)
-        rows = _messages_of(subscription)  # It has one more name now, so there may be more of them.
-    life = marketplace.life(purchase_of(subscription), subscription.created_at, map(_said, rows))
-    endings.live(subscription, life)
-    new = [row for row in rows if row.applied_at is None]
-    change(
-        sa.update(Message)
-        .where(Message.id.in_([row.id for row in new]))
-        .values(applied_at=clock.now(), problem="")
-    )
+    new = _apply_all(subscription)
     outbox.enqueue_all(
         outbox.Due(
             "marketplaces.read_entitlements",
@@ -131,8 +118,30 @@ def bring_up_to_date(subscription: Subscription) -> None:
         for row in new
         if row.kind in aws_messages.READS_ENTITLEMENTS
     )
+
+
+def _apply_all(subscription: Subscription) -> list[Message]:
+    """What :func:`bring_up_to_date` does to a purchase that is held. Returns the messages that are new to it."""
+    marketplace = all_marketplaces()[subscription.cloud_account.partition]
+    rows = _messages_of(subscription)
+    while learned := marketplace.learn(purchase_of(subscription), map(_said, rows)):
+        for column, name in learned.items():
+            setattr(subscription, column, name)
+        rows = _messages_of(subscription)  # It has one more name now, so there may be more of them.
+    if not rows:
+        return []
+    life = marketplace.life(purchase_of(subscription), subscription.created_at, map(_said, rows))
+    endings.live(subscription, life)
+    new = [row for row in rows if row.applied_at is None]
+    if new:
+        change(
+            sa.update(Message)
+            .where(Message.id.in_([row.id for row in new]))
+            .values(applied_at=clock.now(), problem="")
+        )
     if new and life.successor is not None and subscription.successor is not None:
         bring_up_to_date(subscription.successor)  # What came of it waited until it was known.
+    return new
 
 
 def purchase_of(subscription: Subscription) -> subscriptions.Purchase:
@@ -180,26 +189,26 @@ def _said(row: Message) -> Said:
 # ── what waited ─────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def landed(subscription: Subscription, token_hash: str) -> None:
-    """A buyer has brought a new token: apply what came before them, and look once more when this is committed.
+def landed(subscription: Subscription, token_hash: str, is_new: bool) -> None:
+    """A buyer has brought a new token: apply what came before them. ``is_new``: and with it a new purchase.
 
-    A message that arrives at this very moment sees no purchase yet, and is not seen from here.
+    Then it is looked at once more when this is committed: a message that arrives at this very moment sees no purchase
+    yet, and is not seen from here. The caller has just recorded it, so the row is held.
     """
     if subscription.customer_identifier:
         partition = subscription.cloud_account.partition
-        _write(
-            Said(
-                message_id=f"{partition}:landing:{token_hash}",
-                marketplace=partition,
-                road="landing",
-                kind=aws_messages.LANDED,
-                at=clock.now(),
-                customer_key=f"{subscription.product_code}:{subscription.customer_identifier}",
-            )
+        said = Said(
+            message_id=f"{partition}:landing:{token_hash}",
+            marketplace=partition,
+            road="landing",
+            kind=aws_messages.LANDED,
+            at=clock.now(),
+            customer_key=f"{subscription.product_code}:{subscription.customer_identifier}",
         )
-    if any(row.kind != aws_messages.LANDED for row in _messages_of(subscription)):
-        bring_up_to_date(subscription)
-    outbox.enqueue("marketplaces.replay", {"subscription": subscription.id}, f"replay:{token_hash}")
+        _write(said, applied_at=said.at)
+    _apply_all(subscription)
+    if is_new:
+        outbox.enqueue("marketplaces.replay", {"subscription": subscription.id}, f"replay:{subscription.id}")
 
 
 def replay(payload: dict[str, Any], entry_id: int) -> None:

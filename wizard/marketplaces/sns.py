@@ -17,7 +17,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import requests
-from botocore.exceptions import BotoCoreError, ClientError
+from botocore.exceptions import ClientError
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes
@@ -75,10 +75,6 @@ class Envelope:
     message_id: str
     token: str
     body: str
-
-    @property
-    def region(self) -> str:
-        return region_of(self.topic)
 
 
 def region_of(topic: str) -> str:
@@ -196,17 +192,17 @@ def _check_signature(message: dict[str, str], certificate: x509.Certificate) -> 
 
 
 @outside_transaction
-def confirm(client: Any, envelope: Envelope) -> None:
+def confirm(client_of: Callable[[str], Any], envelope: Envelope) -> None:
     """Say yes to a subscription of ours (``sns:ConfirmSubscription``). Raises :class:`Refused`.
 
     Asked through the API of the topic's own region: the address in the message is never opened. Nobody who only has a
     message's link can end a subscription that was confirmed so.
     """
     try:
-        client.confirm_subscription(
+        client_of(region_of(envelope.topic)).confirm_subscription(
             TopicArn=envelope.topic, Token=envelope.token, AuthenticateOnUnsubscribe="true"
         )
-    except (ClientError, BotoCoreError) as error:
+    except Exception as error:  # Whatever it is, AWS sends the message again.
         told = error.response.get("Error", {}) if isinstance(error, ClientError) else {}
         log.error(
             "a subscription to a topic could not be confirmed",

@@ -6,7 +6,7 @@ from flask import Blueprint, Response, abort, current_app, redirect, render_temp
 from flask.typing import ResponseReturnValue
 from werkzeug.exceptions import RequestEntityTooLarge
 
-from wizard import logs, metrics
+from wizard import clock, logs, metrics
 from wizard.billing import subscriptions
 from wizard.i18n import other_language
 from wizard.limits import limited
@@ -45,7 +45,8 @@ def landing(marketplace: str) -> ResponseReturnValue:
     token = request.form.get(here.token_field, "").strip()
     if not 0 < len(token) <= MOST_TOKEN:
         return _problem("no_token" if not token else "unknown_token", 400, here)
-    subscription, purchase, contact = arrivals.resolved_before(here.name, token), None, {}
+    began, purchase, contact = clock.now(), None, {}
+    subscription = arrivals.resolved_before(here.name, token)
     release()
     try:
         if subscription is None:
@@ -56,7 +57,7 @@ def landing(marketplace: str) -> ResponseReturnValue:
         return _problem(reason.kind, reason.status, here, token)
     genuine()
     if purchase:
-        inbox.landed(subscription, arrivals.hash_of(token))
+        inbox.landed(subscription, arrivals.hash_of(token), is_new=subscription.created_at >= began)
     arrival = arrivals.land(here.name, token, subscription, contact)
     metrics.LANDINGS.labels(here.name, "landed").inc()
     return redirect(url_for("doors.arrive", arrival_id=arrival.id), 303)

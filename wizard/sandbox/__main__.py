@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 import waitress
 from flask import Flask, Response
 
-from wizard.brand import load_brand, stylesheet
+from wizard.brand import SANDBOX_LAYERS, load_brand, stylesheet
 from wizard.sandbox import SandboxSettings, create_sandbox
 from wizard.sandbox.courier import start_courier
 from wizard.sandbox.events import topic_of
@@ -121,7 +121,7 @@ def _by_partition(given: list[str]) -> dict[str, tuple[str, ...]]:
 
 
 def _serve_assets(app: Flask, brand: str) -> None:
-    style = stylesheet(load_brand(brand))
+    style = stylesheet(load_brand(brand), SANDBOX_LAYERS)
     script = (_ROOT / "static" / "app.js").read_text(encoding="utf-8")
     app.add_url_rule("/style.css", "style", lambda: Response(style, mimetype="text/css"))
     app.add_url_rule("/app.js", "script", lambda: Response(script, mimetype="text/javascript"))

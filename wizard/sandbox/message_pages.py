@@ -14,6 +14,8 @@ from wizard.sandbox.web import sandbox
 
 message_pages = Blueprint("message_pages", __name__)
 
+_MOST_SHOWN = 50
+
 
 @message_pages.get("/messages")
 def messages() -> str:
@@ -48,13 +50,15 @@ def confirm(partition: str, code: str) -> Response:
 def _page(form: SwitchesForm) -> str:
     here = sandbox()
     agreement_id = _agreement_id()
+    found = here.messages.newest(agreement_id, _MOST_SHOWN + 1)
     return render_template(
         "sandbox/messages.html",
         heading=_("Messages"),
         form=form,
         bought=here.marketplace.find(agreement_id) if agreement_id else None,
         own=here.messages.has_own_switches(agreement_id) if agreement_id else False,
-        messages=[(one, *said_of(one)) for one in here.messages.newest(agreement_id)],
+        messages=[(one, *said_of(one)) for one in found[:_MOST_SHOWN]],
+        is_cut=len(found) > _MOST_SHOWN,
         topics=[
             (partition, code, topic_of(partition, code), here.topics.confirmed(partition, code))
             for partition in here.settings.notification_urls
