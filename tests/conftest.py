@@ -32,6 +32,7 @@ pytest_plugins = [
     "tests.support.mailbox",
     "tests.support.server",
     "tests.support.browser",
+    "tests.support.moto",
 ]
 
 LONGEST = (

@@ -22,7 +22,7 @@ from wizard import (
 from wizard.accounts import identity, sessions
 from wizard.billing import endings, notices, workspaces
 from wizard.billing_center import area as billing_area
-from wizard.billing_center import cloud_account_views, lock_views, workspace_views
+from wizard.billing_center import cloud_account_views, lock_views, settlement_views, workspace_views
 from wizard.brand import Brand, load_brand
 from wizard.console import area as console_area
 from wizard.console import workspace_views as console_views
@@ -87,7 +87,7 @@ def create_app(settings: Settings) -> Flask:
     app.register_blueprint(console_area.reset_bp)
     app.register_blueprint(billing_area.reset_bp)
     for bp in {
-        pages_of.bp for pages_of in (cloud_account_views, lock_views, workspace_views)
+        pages_of.bp for pages_of in (cloud_account_views, lock_views, settlement_views, workspace_views)
     }:  # One, the room's.
         app.register_blueprint(bp)
 

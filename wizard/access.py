@@ -34,6 +34,7 @@ ACCESS = {
     "flows.resume": JOURNEY,
     "flows.site": JOURNEY,
     "flows.other": JOURNEY,
+    "flows.without": JOURNEY,
     "flows.step": JOURNEY,
     "flows.action": JOURNEY,
     "resume.begin": LINK,
@@ -65,10 +66,14 @@ ACCESS = {
     "billing_center.workspace": BILLING,
     "billing_center.cloud_accounts": BILLING,
     "billing_center.cloud_account": BILLING,
+    "billing_center.cloud_account_history": BILLING,
     "billing_center.bind": BILLING,
     "billing_center.unlock": TICKET,
     "billing_center.unlocking": BILLING,
     "billing_center.dissolve": BILLING,
+    "billing_center.settlement": BILLING,
+    "billing_center.arrived": BILLING,
+    "billing_center.create_for": BILLING,
 }
 """Endpoint → who may call it. Arrivals, journeys, mailed links and password resets are found only through what
 proves them, so their views answer 404 to anybody else; a page of the console or of the Billing Center is not reached

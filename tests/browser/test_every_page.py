@@ -202,8 +202,9 @@ def test_the_pages_of_the_billing_center(tour: Tour) -> None:
     tour.press("Sign in", "billing, sign in, refused")
     customer.field("Password").fill(walk.person.password)
     customer.press("Sign in")
-    customer.reads("Cloud accounts")
-    tour.look("cloud accounts")
+    customer.reads("Workspace management")
+    tour.look("workspaces")
+    tour.open("/billing/cloud-accounts", "cloud accounts")
     one = str(tour.page.locator("main a").first.get_attribute("href"))
 
     mine = "billing_account_id = (SELECT id FROM billing_accounts WHERE email = ?)"

@@ -623,7 +623,7 @@ def test_a_purchase_that_has_ended_leads_nobody_back_to_it(
     with app.app_context():
         db.session.execute(sa.update(Subscription).values(state=ENDED))
         db.session.commit()
-    assert sign_in_to_billing(Binding.of(binding)).h1 == "Cloud accounts"
+    assert sign_in_to_billing(Binding.of(binding)).h1 == "Workspace management"
 
 
 def test_what_was_typed_and_not_sent_is_not_kept_after_the_end(
@@ -659,7 +659,9 @@ def test_binding_makes_the_journey_live_on_and_gives_this_browser_a_new_id(
     with clock.later(31 * DAY):
         page = binding.client.get(f"/journeys/{binding.reference}/workspaces")
         assert page.status in (404, 410), "the journey and its session are over"
-        assert sign_in_to_billing(Binding.of(binding)).h1 == "Cloud accounts", "nobody is led to what is over"
+        assert sign_in_to_billing(Binding.of(binding)).h1 == "Workspace management", (
+            "nobody is led to what is over"
+        )
 
 
 def test_a_journey_nobody_proved_anything_on_ends_after_a_day_and_says_how_to_start_again(

@@ -54,8 +54,10 @@ class Budgets:
     wizard_paths: re.Pattern[str] = re.compile(r"/(journeys|register|arrive)(/|$)")
     big_paths: re.Pattern[str] = re.compile(
         r"/journeys/.*/(company|activation|subscribe|create|create-account|create-username)$"
+        r"|/billing/(workspaces/.*/settlement|arrived/.*)$"
     )
-    """Register, Activate, Confirm after subscribing, and Create, which activate: the posts that make several things."""
+    """Register, Activate, Confirm after subscribing, and Create, which activate; changing a settlement method, which
+    begins a journey, claims a purchase and settles with it: the posts that make several things."""
 
     def statements(self, method: str, path: str) -> int:
         if method in SAFE:

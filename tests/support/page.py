@@ -185,7 +185,8 @@ class Form:
 
     def filled(self, answers: dict[str, object]) -> dict[str, list[str]]:
         """What is sent when these answers are given. A key is a field's name or its visible label; an answer a
-        text, a bool for a check box, the value or the visible label of a choice, or None to send nothing."""
+        text, a bool for a check box, a list of values for several, the value or the visible label of a choice, or
+        None to send nothing."""
         sent = self.fields
         if self.button.get("name"):
             sent[str(self.button["name"])] = [str(self.button.get("value", ""))]
@@ -193,6 +194,8 @@ class Form:
             name = self._name_of(key)
             if answer is None or answer is False:
                 sent.pop(name, None)
+            elif isinstance(answer, list):
+                sent[name] = [self._value_of(name, one) for one in answer]
             else:
                 sent[name] = [self._value_of(name, answer)]
         return sent

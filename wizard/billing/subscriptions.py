@@ -142,13 +142,17 @@ def payer_of_other_purchase(subscription: Subscription) -> BillingAccount | None
 PER_PAGE = 10
 
 
-def claimed_by(billing_account_id: int, search: str = "", page: int = 1) -> Pagination:
+def claimed_by(
+    billing_account_id: int, search: str = "", page: int = 1, only_active: bool = False
+) -> Pagination:
     """A page of a Billing Center account's purchases: those of one cloud account together, newest first.
 
     ``search`` looks for a part of the cloud account's number or of any identifier of the purchase, however it is
     spaced. One statement.
     """
     wanted = sa.select(Subscription).where(Subscription.billing_account_id == billing_account_id)
+    if only_active:
+        wanted = wanted.where(Subscription.state == ACTIVE)
     if found := "".join(search.split()):
         columns = (
             CloudAccount.account_id,

@@ -2,6 +2,7 @@
 
 import re
 import secrets
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -216,6 +217,18 @@ def is_made_by(origin: str, name: str) -> bool:
 def of_payer(public_id: str, billing_account_id: int) -> Workspace | None:
     """A workspace this Billing Center account settles. None for anybody else's."""
     return _one(public_id, Workspace.billing_account_id == billing_account_id)
+
+
+def all_of_payer(public_ids: Sequence[str], billing_account_id: int) -> list[Workspace]:
+    """Those of these workspaces that this Billing Center account settles, in one order for everybody, so that two
+    requests that change them wait for each other instead of blocking one another."""
+    named = [public_id for public_id in public_ids if _PUBLIC_ID.fullmatch(public_id)]
+    if not named:
+        return []
+    wanted = sa.select(Workspace).where(
+        Workspace.public_id.in_(named), Workspace.billing_account_id == billing_account_id
+    )
+    return list(db.session.scalars(wanted.options(*_WITH_PAYER).order_by(Workspace.id)))
 
 
 def of_owner(public_id: str, account: ConsoleAccount) -> Workspace | None:

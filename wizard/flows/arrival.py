@@ -5,8 +5,9 @@ from dataclasses import dataclass
 
 import sqlalchemy as sa
 
+from wizard.accounts.models import BillingAccount
 from wizard.extensions import db
-from wizard.flows import journeys
+from wizard.flows import journeys, show
 from wizard.flows.claiming import is_lost
 from wizard.flows.models import Journey
 from wizard.marketplaces import arrivals
@@ -17,35 +18,68 @@ from wizard.sites import directory
 @dataclass(frozen=True)
 class Lead:
     """One of: a ``problem`` to explain (with its ``arrival``, if it is this browser's), an ``older`` arrival to
-    return to, a ``journey`` to go on with (``to_confirm`` when it waits for this purchase), or none of them: ask
-    which way to go.
+    return to, a ``journey`` to go on with (``to_confirm`` when it waits for this purchase; ``to_choose`` when that is a
+    change of settlement), or none of them: ask which way to go.
     """
 
     problem: str | None = None
     journey: Journey | None = None
     to_confirm: bool = False
+    to_choose: bool = False
     older: Arrival | None = None
     arrival: Arrival | None = None
 
 
-def lead_of(arrival_id: str, signed_in: Callable[[], int | None]) -> Lead:
-    """Where the arrival of this id leads in this browser. ``signed_in`` finds the console account, if need be."""
+def lead_of(arrival_id: str, signed_in: Callable[[], int | None], pays: Callable[[], int | None]) -> Lead:
+    """Where the arrival of this id leads in this browser. ``signed_in`` finds the console account, if need be, and
+    ``pays`` the Billing Center account."""
     arrival, older = arrivals.claimed_here(arrival_id)
     if arrival is None:
         return Lead(problem="elsewhere")
     journey = journeys.latest_here() or _of_account(signed_in())
-    if journey is not None and not journeys.is_over(journey) and not is_lost(journey):
-        if journey.subscription_id == arrival.subscription_id:
-            return Lead(journey=journey, arrival=arrival)
-        if journey.awaits == arrival.subscription.provider and not journey.is_finished:
-            return Lead(journey=journey, to_confirm=True, arrival=arrival)
-    if arrivals.is_over(arrival):
-        return Lead(problem="gone", arrival=arrival)
-    if arrival.subscription.billing_account_id is not None:
-        return Lead(problem="bound", arrival=arrival)
+    if journey is not None and (journeys.is_over(journey) or is_lost(journey)):
+        journey = None
+    if journey is not None and journey.subscription_id == arrival.subscription_id:
+        return Lead(journey=journey, arrival=arrival)
+    if journey is not None and (journey.awaits != arrival.subscription.provider or journey.is_finished):
+        journey = None
+    problem = problem_of(arrival)
+    if problem is None and (change := _waiting_change(arrival, pays(), journey)):
+        return Lead(journey=change, to_choose=True, arrival=arrival)
+    if journey is not None and problem != "ended":
+        return Lead(journey=journey, to_confirm=True, arrival=arrival)
+    if problem is not None:
+        return Lead(problem=problem, arrival=arrival)
     if older:
         return Lead(older=older[0], arrival=arrival)
     return Lead(arrival=arrival)
+
+
+def _waiting_change(arrival: Arrival, account_id: int | None, other: Journey | None) -> Journey | None:
+    """The change of settlement that waits for such a purchase, unless another journey has begun to wait after it."""
+    if account_id is None:
+        return None
+    change = journeys.waiting_change(account_id, arrival.subscription.provider)
+    return None if change and other and other.created_at > change.created_at else change
+
+
+def change_for(arrival_id: str, account: BillingAccount) -> Journey | None:
+    """The change of settlement on which this account chooses what a purchase of this browser pays for: the one that
+    waits for it, or one that is not written yet. None where the arrival leads somewhere else."""
+    arrival = show.arrival_here()
+    if arrival is None or problem_of(arrival) is not None:
+        return None
+    provider = arrival.subscription.provider
+    return journeys.waiting_change(account.id, provider) or journeys.of_change(account, awaits=provider)
+
+
+def problem_of(arrival: Arrival) -> str | None:
+    """Why nobody can go on with an arrival of this browser, or None."""
+    if arrivals.is_over(arrival):
+        return "gone"
+    if arrival.subscription.billing_account_id is not None:
+        return "bound"
+    return None if arrival.subscription.pays else "ended"
 
 
 def waiting_here() -> Journey | Arrival | None:
@@ -106,8 +140,10 @@ def begin(arrival: Arrival, flow: str, signed_in: Callable[[], int | None]) -> J
 
 
 def _can_take(journey: Journey, arrival: Arrival) -> bool:
-    """Whether a purchase can pay for what a journey is about to make."""
-    if journeys.is_over(journey) or journey.is_finished or journey.subscription_id is not None:
+    """Whether a purchase can pay for what a journey is about to make, which has none or one that has ended."""
+    if journeys.is_over(journey) or journey.is_finished or journeys.is_bound(journey):
+        return False
+    if journey.subscription is not None and journey.subscription.pays:
         return False
     site = journey.answers.get("site")
     return site is None or directory.allows(directory.get(site), *arrival.subscription.paid_through)

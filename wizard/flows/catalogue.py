@@ -1,11 +1,11 @@
 """Every flow there is, and the walk of a journey through its own."""
 
-from wizard.flows import claiming, existing_account, no_billing_account
+from wizard.flows import change_settlement, claiming, existing_account, no_billing_account
 from wizard.flows.engine import Flow, Walk
 from wizard.flows.models import REGISTERING, Journey
 
 FLOWS: dict[str, Flow[Journey]] = {
-    flow.key: flow for flow in (no_billing_account.FLOW, existing_account.FLOW)
+    flow.key: flow for flow in (no_billing_account.FLOW, existing_account.FLOW, change_settlement.FLOW)
 }
 
 

@@ -53,8 +53,14 @@ def bind_account(journey: Journey, account_id: int) -> None:
     if "site" not in journey.answers and (site := workspaces.newest_site(account_id, purchase)):
         journeys.answer(journey, site=site)
     journeys.note(journey, "account", "bound")
+    outbox.enqueue_all([told_bound(journey), *due])
+
+
+def told_bound(journey: Journey) -> outbox.Due:
+    """The mail to the account that the journey's purchase has just been bound to."""
     told = {"journey": journey.id, "at": clock.now().isoformat()}
-    outbox.enqueue_all([outbox.Due("flows.tell_bound", told, f"account-bound:{purchase.id}"), *due])
+    assert journey.subscription is not None
+    return outbox.Due("flows.tell_bound", told, f"account-bound:{journey.subscription.id}")
 
 
 def is_lost(journey: Journey) -> bool:
@@ -66,13 +72,16 @@ def is_lost(journey: Journey) -> bool:
 def bind_more(subscription: Subscription, billing_account: BillingAccount) -> Journey:
     """The journey on which this account binds workspaces to a purchase of its own: the one going on, or a new one.
 
-    Raises :class:`wizard.billing.subscriptions.SubscriptionTaken` if the purchase has ended or is not its own.
+    A purchase that is nobody's yet becomes its own. Raises :class:`wizard.billing.subscriptions.SubscriptionTaken` if
+    the purchase has ended or is not its own.
     """
     # First, and for what it decides: of two clicks at once the second waits here and finds the journey of the first.
-    outbox.enqueue_all(subscriptions.claim(subscription.id, billing_account.id))
+    due = subscriptions.claim(subscription.id, billing_account.id)
     going_on = journeys.unfinished_of_payer(billing_account.id, subscription.id)
     if going_on is not None:
+        outbox.enqueue_all(due)
         return going_on
     begun = journeys.begin(journeys.of_signed_in(BINDING, subscription, billing_account))
     journeys.note(begun, "workspaces", "begun")
+    outbox.enqueue_all([*due, told_bound(begun)] if due else [])
     return begun

@@ -10,7 +10,7 @@ from wizard.accounts import identity, sessions
 from wizard.billing.wording import cloud_account_kind
 from wizard.extensions import SAFE_METHODS, db
 from wizard.flows import arrival as leads
-from wizard.flows import claiming, journeys, line, show
+from wizard.flows import claiming, ended, journeys, line, show
 from wizard.flows.catalogue import FLOWS
 from wizard.flows.forms import ChoiceForm
 from wizard.flows.models import BINDING, REGISTERING, Journey
@@ -49,14 +49,18 @@ def home() -> str:
 @limited("start")
 def arrive(arrival_id: str) -> ResponseReturnValue:
     """Where a landing leads: onwards, or the question whether there is a Billing Center account."""
-    lead = leads.lead_of(arrival_id, identity.console_account_id)
+    lead = leads.lead_of(arrival_id, identity.console_account_id, identity.billing_account_id)
     if lead.problem == "bound" and lead.arrival and _settled_by_whoever_is_here(lead.arrival):
         genuine(False)
         return redirect(_its_page(lead.arrival), 303)
     if lead.problem or lead.journey or lead.older:
         genuine(False)  # Somebody led on, or told why not, has sent nothing that counts.
+    if lead.problem == "ended" and lead.arrival:
+        return ended.page(lead.arrival.subscription)
     if lead.problem:
         return _problem(lead.problem, lead.arrival)
+    if lead.to_choose:
+        return redirect(url_for("billing_center.arrived", arrival_id=arrival_id), 303)
     if lead.journey:
         return to_current(lead.journey, arrival=arrival_id if lead.to_confirm else None)
     if lead.older:
@@ -98,6 +102,9 @@ def _choice(arrival: Arrival, form: ChoiceForm) -> ResponseReturnValue:
         line=line.of_purchase(account),
         line_title=_("What exists now"),
         action_url=url_for(".arrive", arrival_id=arrival.id),
+        choose_url=url_for("billing_center.arrived", arrival_id=arrival.id)
+        if identity.billing_account_id()
+        else None,
     )
     return page, _status(form)
 

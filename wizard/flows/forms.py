@@ -13,6 +13,7 @@ from wtforms import (
     PasswordField,
     RadioField,
     SelectField,
+    SelectMultipleField,
     StringField,
     TextAreaField,
 )
@@ -316,6 +317,32 @@ class CreateAccountForm(UsernameMixin, PasswordMixin, CreateForm):
     def validate_agree(self, field: Field) -> None:
         if not field.data:
             raise StopValidation(_("Agree to the three agreements to register and create the workspace"))
+
+
+class MethodForm(Form):
+    """What settles a workspace from now on. ``nothing``: why nothing can be chosen, where that is so."""
+
+    nothing = ""
+    method = RadioField(_l("Settlement method"), validate_choice=False)
+
+    def validate_method(self, field: Field) -> None:
+        if not field.choices:
+            self.form_errors.append(self.nothing)
+        elif field.data not in offers(field):
+            raise StopValidation(_("Choose what pays for this workspace"))
+
+    def validate(self, extra_validators: Any = None) -> bool:
+        return bool(super().validate(extra_validators)) and bool(self.method.choices)
+
+
+class ChooseForm(Form):
+    """The workspaces that a purchase pays for."""
+
+    workspaces = SelectMultipleField(_l("Workspaces"), choices=[], validate_choice=False)
+
+    def validate_workspaces(self, field: Field) -> None:
+        if not field.data:
+            raise StopValidation(_("Choose at least one workspace"))
 
 
 class ChoiceForm(Form):

@@ -2,7 +2,7 @@
 
 import re
 import secrets
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import sqlalchemy as sa
@@ -16,7 +16,7 @@ from wizard.accounts import sessions
 from wizard.accounts.models import BillingAccount, Session
 from wizard.billing.models import ACTIVE, Subscription, Workspace
 from wizard.extensions import change, db
-from wizard.flows.models import BINDING, REGISTERING, Journey, JourneyEvent
+from wizard.flows.models import BINDING, CHANGING, REGISTERING, Journey, JourneyEvent
 from wizard.i18n import language_of
 from wizard.marketplaces.models import Arrival
 
@@ -74,10 +74,20 @@ def of_signed_in(flow: str, subscription: Subscription, billing_account: Billing
     return _new(flow, PROVEN_LIFE, reference=new_reference(), **facts)
 
 
+def of_change(billing_account: BillingAccount, awaits: str | None = None, **answers: Any) -> Journey:
+    """A journey, not written yet, on which a Billing Center account changes what settles its workspaces."""
+    here = db.session.merge(
+        billing_account, load=False
+    )  # Whoever is signed in was read before the limits counted.
+    facts = {"billing_account": here, "billing_account_id": here.id, "awaits": awaits}
+    return _new(CHANGING, PROVEN_LIFE, reference=new_reference(), **facts, answers=answers)
+
+
 def _new(flow: str, life: timedelta, **facts: Any) -> Journey:
     now = clock.now()
     locale = language_of(str(get_locale()))
-    return Journey(flow=flow, locale=locale, created_at=now, expires_at=now + life, answers={}, **facts)
+    about = {"created_at": now, "expires_at": now + life, "answers": {}, **facts}
+    return Journey(flow=flow, locale=locale, **about)
 
 
 class NotYours(Exception):
@@ -85,7 +95,8 @@ class NotYours(Exception):
 
 
 def begin(journey: Journey) -> Journey:
-    """Write a fresh journey down and give this browser its session.
+    """Write a fresh journey down and give this browser its session. A change of settlement has none: who is signed in
+    to its Billing Center account opens it, and nobody else.
 
     If a parallel request wrote it first (same reference, same arrival), that one is returned. Raises
     :class:`NotYours` when its address is proven by now: an old cookie opens nothing.
@@ -101,6 +112,9 @@ def begin(journey: Journey) -> Journey:
         if is_proven(journey):
             session.pop("coming", None)
             raise NotYours from None
+    if journey.flow == CHANGING:
+        logs.concerns(journey.reference)
+        return journey
     session.pop("coming", None)
     session["journey"] = journey.reference
     logs.concerns(journey.reference)
@@ -140,14 +154,14 @@ def of_accounts(
 def is_of(journey: Journey, console_account_id: int | None, billing_account_id: int | None) -> bool:
     """Whether signing in opens a journey: to the Billing Center account bound on it, and before one is, to the
     console account it made. What an account of one area may do, the other's password does not give."""
-    if _is_bound(journey):
+    if is_bound(journey):
         return journey.billing_account_id == billing_account_id
     return journey.console_account_id is not None and journey.console_account_id == console_account_id
 
 
-def _is_bound(journey: Journey) -> bool:
+def is_bound(journey: Journey) -> bool:
     """Whether a Billing Center account has been bound on it: from then on it is that account's."""
-    return journey.flow == BINDING and journey.billing_account_id is not None
+    return journey.flow != REGISTERING and journey.billing_account_id is not None
 
 
 def of_its_console_account() -> sa.ColumnElement[bool]:
@@ -230,6 +244,23 @@ def unfinished_for(billing_account_id: int, subscription_ids: list[int]) -> dict
     return {row.subscription_id: row.reference for row in rows}
 
 
+def waiting_change(
+    billing_account_id: int, provider: str | None = None, since: datetime | None = None
+) -> Journey | None:
+    """The newest change of settlement of this Billing Center account that waits for a purchase: of this provider, begun
+    since then."""
+    wanted = sa.select(Journey).where(
+        Journey.billing_account_id == billing_account_id,
+        Journey.flow == CHANGING,
+        *UNFINISHED,
+        Journey.expires_at > clock.now(),
+        Journey.awaits.is_not(None) if provider is None else Journey.awaits == provider,
+    )
+    if since is not None:
+        wanted = wanted.where(Journey.created_at > since)
+    return db.session.scalar(wanted.order_by(Journey.id.desc()).limit(1).options(*_WITH_FACTS))
+
+
 def note(journey: Journey, step: str, what: str, **detail: Any) -> None:
     """Write down that something happened. ``detail`` must be masked and without secrets."""
     db.session.add(JourneyEvent(journey_id=journey.id, at=clock.now(), step=step, what=what, detail=detail))
@@ -269,7 +300,7 @@ def finish(journey: Journey) -> None:
 
 def is_over(journey: Journey) -> bool:
     """A walk ends some day; who has registered on it may always go on where they stopped."""
-    return journey.expires_at <= clock.now() and (journey.console_account_id is None or _is_bound(journey))
+    return journey.expires_at <= clock.now() and (journey.console_account_id is None or is_bound(journey))
 
 
 def pay_with(journey: Journey, subscription: Subscription) -> None:

@@ -108,6 +108,23 @@ def of_workspace(workspace: Workspace) -> Line:
     return join(*nodes)
 
 
+def of_settlement(workspace: Workspace, after: bool = False) -> Line:
+    """What settles a workspace. ``after`` a change: with a cloud account that is still to be named."""
+    name, site = workspace.name, str(directory.get(workspace.site_id).label)
+    billing = Node("billing", "exists", _("Billing Center account"), (workspace.billing_account.username,))
+    if after:
+        cloud = Node("cloud", "making", _("Cloud account"), ("",), accent=True)
+        return join(cloud, billing, Node("workspace", "exists", name, (site,)))
+    if ended := settlement.lost(workspace):
+        gone = replace(cloud_node(ended.cloud_account), state="ended")
+        whole = join(gone, billing, Node("workspace", "locked", name, (site, _("Locked"))))
+        return replace(whole, edges=(Edge(_("does not pay any more"), _("ended"), "cut"), *whole.edges[1:]))
+    nodes = [billing, Node("workspace", "exists", name, (site,))]
+    if paying := settlement.payer(workspace):
+        nodes.insert(0, cloud_node(paying.cloud_account))
+    return join(*nodes)
+
+
 def of_a_door() -> Line:
     """What somebody signs in to, and with what."""
     return join(

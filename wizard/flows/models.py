@@ -13,7 +13,8 @@ from wizard.marketplaces.models import Arrival
 
 REGISTERING = "no_billing_account"
 BINDING = "existing_account"
-"""The keys of the two flows a journey can be on."""
+CHANGING = "change_settlement"
+"""The keys of the flows a journey can be on."""
 
 
 class Journey(Base):
@@ -23,7 +24,8 @@ class Journey(Base):
     as ``password_hash``, until an account takes it over. ``version`` makes two writers at once one writer
     and one who is told to look again. ``finished_at`` is when the customer said that they were done, and
     ``reminded_at`` when somebody who did not was written to. ``billing_account_id`` is the account that was bound or
-    made on it; ``offered_account_id`` is only the one that the proven address has.
+    made on it, or that changes what settles its workspaces; ``offered_account_id`` is only the one that the proven
+    address has. ``awaits`` is the provider of a purchase that is to come back to it.
     """
 
     __tablename__ = "journeys"

@@ -14,7 +14,7 @@ from wizard.billing import workspaces
 from wizard.billing.models import ACTIVE, AWS
 from wizard.billing.subscriptions import SubscriptionTaken
 from wizard.extensions import db
-from wizard.flows import claiming, journeys, new_account, proofs, show
+from wizard.flows import claiming, ended, journeys, new_account, proofs, show
 from wizard.flows.engine import Flow, Step
 from wizard.flows.forms import ActivationForm, BasicForm, CompanyForm, OfferForm
 from wizard.flows.models import REGISTERING, Journey
@@ -178,7 +178,8 @@ def choose_method(journey: Journey, form: ActivationForm) -> None:
         journeys.note(journey, "activation", "waits for a subscription")
         return
     journey.awaits = None
-    activate(journey)
+    if not ended.has_ended(journey):
+        activate(journey)
 
 
 def confirm_subscription(journey: Journey, _form: Form) -> None:
@@ -218,6 +219,10 @@ def activate(journey: Journey) -> None:
             return
         raise Refused(_("Something else was changing your account. Send it once more")) from None
     except SubscriptionTaken:
+        assert journey.subscription is not None
+        db.session.refresh(journey.subscription)
+        if not journey.subscription.pays:
+            return  # The next page says so, and the answers are kept.
         # It will never pay here: let go of it, so that something else may, and of binding it.
         journey.subscription, journey.flow = None, REGISTERING
         raise Refused(str(_NOT_YOURS)) from None

@@ -23,6 +23,10 @@ def _nothing_around(_journey: Journey) -> dict[str, Any]:
     return {}
 
 
+def _nowhere_else(_journey: Journey) -> str | None:
+    return None
+
+
 def _refuse(_journey: Journey, _form: Form) -> None:
     """A page that only shows something has nothing to submit."""
 
@@ -44,7 +48,8 @@ class Page:
     """``form`` makes the step's form, filled with the answers so far; ``submit`` is one verb that raises
     :class:`wizard.flows.refusals.Refused`; ``context`` is what the template names besides the common things.
     ``actions`` are the other buttons of the page (name in the address → action). ``keeps`` are the parts of the
-    address that stay while somebody goes into a sub-flow of the page and comes back.
+    address that stay while somebody goes into a sub-flow of the page and comes back. ``address`` is where the page is
+    for a journey that it is shown for elsewhere than among the journey's own pages.
     """
 
     template: str
@@ -54,6 +59,7 @@ class Page:
     context: Callable[[Journey, Any], dict[str, Any]] = _nothing
     actions: dict[str, Action] = field(default_factory=dict)
     keeps: tuple[str, ...] = ()
+    address: Callable[[Journey], str | None] = _nowhere_else
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,7 @@ from wizard import logs
 from wizard.accounts import addresses, identity, sessions
 from wizard.extensions import db
 from wizard.flows import journeys
-from wizard.flows.models import BINDING, Journey
+from wizard.flows.models import Journey
 from wizard.i18n import language_of
 from wizard.verification import codes
 
@@ -36,7 +36,7 @@ class Gone(Exception):
 
 def address_of(journey: Journey) -> str | None:
     """The address whose owner may go on with a journey anywhere: one that was proven, or None."""
-    if journey.flow == BINDING and journey.billing_account is not None:
+    if journeys.is_bound(journey) and journey.billing_account is not None:
         return journey.billing_account.email
     if journey.console_account is not None:
         return journey.console_account.email

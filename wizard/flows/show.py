@@ -42,9 +42,11 @@ def line_of(journey: Journey, step: str) -> line.Line:
 
 def purchase(bought: Journey | Arrival) -> str | None:
     """What was bought, in one line that stays in sight."""
-    if bought.subscription is None:
-        return None
-    return f"{cloud_account_name(bought.subscription.cloud_account)} · {line.product_title()}"
+    return name_of(bought.subscription) if bought.subscription else None
+
+
+def name_of(subscription: Subscription) -> str:
+    return f"{cloud_account_name(subscription.cloud_account)} · {line.product_title()}"
 
 
 def paid_through(journey: Journey) -> tuple[str, ...]:
@@ -256,7 +258,8 @@ def activation(journey: Journey, form: ActivationForm) -> dict[str, Any]:
 def arrival_here() -> Arrival | None:
     """The arrival this address names, if this browser holds its claim."""
     if "arrival_here" not in g:
-        g.arrival_here = arrivals.claimed_here(request.args.get("arrival", ""))[0]
+        named = (request.view_args or {}).get("arrival_id") or request.args.get("arrival", "")
+        g.arrival_here = arrivals.claimed_here(named)[0]
     arrival: Arrival | None = g.arrival_here
     return arrival
 

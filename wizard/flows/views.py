@@ -12,7 +12,7 @@ from sqlalchemy.orm.exc import StaleDataError
 from wizard import metrics
 from wizard.accounts import identity, sessions
 from wizard.extensions import SAFE_METHODS, db
-from wizard.flows import claiming, journeys, show, show_binding
+from wizard.flows import claiming, ended, journeys, show, show_binding
 from wizard.flows.catalogue import FLOWS, walk_of
 from wizard.flows.engine import Step, Walk
 from wizard.flows.models import BINDING, Journey
@@ -34,7 +34,13 @@ def step(reference: str, key: str) -> ResponseReturnValue:
     if elsewhere := _elsewhere(walk, key):
         genuine(False)
         return _to(journey, elsewhere)
-    return show_step(journey, walk.flow.step(key))
+    step = walk.flow.step(key)
+    if request.method in SAFE_METHODS:
+        if journey.subscription is not None and ended.has_ended(journey):
+            return ended.page(journey.subscription, journey)
+        if there := step.page.address(journey):
+            return redirect(there, 303)
+    return show_step(journey, step)
 
 
 @bp.route("/journeys/<reference>/<key>/<name>", methods=["GET", "POST"])
@@ -92,6 +98,16 @@ def other(reference: str) -> ResponseReturnValue:
     return to_current(journey)
 
 
+@bp.route("/journeys/<reference>/without", methods=["GET", "POST"])
+@limited("code")
+def without(reference: str) -> ResponseReturnValue:
+    """On without the purchase, which has ended: something else will pay."""
+    journey = _mine(reference)
+    if Button().validate_on_submit():
+        journey = _change(journey, ended.let_go)
+    return to_current(journey)
+
+
 @bp.get("/journeys/<reference>")
 def resume(reference: str) -> ResponseReturnValue:
     """Wherever this journey stands."""
@@ -121,12 +137,13 @@ def _submit(journey: Journey, step: Step[Journey], action: Action) -> ResponseRe
     try:
         if not journey.is_written:
             try:
-                journey = journeys.begin(journey)
+                begun = journeys.begin(journey)
             except journeys.NotYours:
                 abort(404, "journey")
-            if journey.answers:
+            if begun is not journey and begun.answers:
                 # A double click or a second tab began this very journey a moment ago.
-                return to_current(journey)
+                return to_current(begun)
+            journey = begun
         journey = _act(journey, step, lambda now: action.verb(now, form))
     except Refused as refusal:
         # The form anew: what the journey offers may have changed with the refusal.
@@ -195,7 +212,7 @@ def _put(refusal: Refused, form: Form) -> None:
     """Show a refusal where its field is, or above the form."""
     field = form._fields.get(refusal.field or "")
     if field is None:
-        form.form_errors.append(refusal.message)
+        form.form_errors = list(dict.fromkeys([*form.form_errors, refusal.message]))
     else:
         field.errors = [*field.errors, refusal.message]
 
@@ -208,7 +225,7 @@ def _render(journey: Journey, step: Step[Journey], form: Form, **more: Any) -> s
     values = {
         "form": form,
         "resend_form": form,
-        "progress": walk.progress(step.key),
+        "progress": walk.progress(step.key) if walk.flow.stages else None,
         "line": around.line(journey, step.key),
         "line_title": _("What exists now"),
         "purchase": show.purchase(journey),
@@ -274,6 +291,8 @@ def _to(journey: Journey, step: Step[Journey], arrival: str | None = None) -> Re
 
 
 def _url(journey: Journey, step: Step[Journey], arrival: str | None = None) -> str:
+    if there := step.page.address(journey):
+        return there
     if not journey.is_written:
         return url_for("doors.register")
     stays = kept(step.page.keeps)

@@ -83,10 +83,15 @@ def claimed_here(arrival_id: str) -> tuple[Arrival | None, list[Arrival]]:
 
 
 def waiting_here() -> Arrival | None:
-    """The newest arrival of this browser whose purchase nobody has claimed yet. No claim costs no statement."""
+    """The newest arrival of this browser whose purchase nobody has claimed yet and has not ended. No claim costs no
+    statement."""
     brought = _brought()
     mine = _mine(brought, list(brought)[:_MOST_CLAIMS]) if brought else []
-    waiting = [a for a in mine if not is_over(a) and a.subscription.billing_account_id is None]
+    waiting = [
+        a
+        for a in mine
+        if not is_over(a) and a.subscription.billing_account_id is None and a.subscription.pays
+    ]
     return waiting[-1] if waiting else None
 
 
