@@ -169,6 +169,7 @@ def addresses_of(owner: Owner) -> dict[str, list[str]]:
         "flows.resume": [journey],
         "flows.site": [f"{journey}/site"],
         "flows.other": [f"{journey}/other"],
+        "flows.without": [f"{journey}/without"],
         "flows.step": steps,
         "flows.action": buttons,
         "console.home": [console],
@@ -177,6 +178,9 @@ def addresses_of(owner: Owner) -> dict[str, list[str]]:
         "console.dissolve": [f"{console}/dissolve"],
         "billing_center.unlocking": [f"{billing}/unlock"],
         "billing_center.dissolve": [f"{billing}/dissolve"],
+        "billing_center.settlement": [f"{billing}/settlement"],
+        "billing_center.arrived": [f"/billing/arrived/{owner.arrival}"],
+        "billing_center.create_for": [f"/billing/arrived/{owner.arrival}/create"],
         "billing_center.cloud_account": [account],
         "billing_center.bind": [f"{account}/bind"],
     }
