@@ -30,23 +30,29 @@ if TYPE_CHECKING:
 pytest_plugins = [
     "tests.support.databases",
     "tests.support.mailbox",
+    "tests.support.owner",
     "tests.support.server",
     "tests.support.browser",
+    "tests.support.moto",
 ]
 
 LONGEST = (
     "test_every_page.py",
     "test_every_page_of_binding.py",
+    "test_resume.py",
     "test_fuzz.py",
-    "test_impatience.py",
-    "test_password_reset.py",
+    "test_binding.py",
+    "test_strangers.py",
     "test_process.py",
     "test_several_processes.py",
-    "test_partitions.py",
-    "test_account.py",
-    "test_keyboard.py",
-    "test_seed.py",
     "test_races.py",
+    "test_seed.py",
+    "test_impatience.py",
+    "test_password_reset.py",
+    "test_binding_races.py",
+    "test_binding_properties.py",
+    "test_keyboard.py",
+    "test_partitions.py",
 )
 KINDS = ("unit", "integration", "browser")
 MOST_ROUNDS = 50

@@ -66,6 +66,7 @@ ACCESS = {
     "billing_center.workspace": BILLING,
     "billing_center.cloud_accounts": BILLING,
     "billing_center.cloud_account": BILLING,
+    "billing_center.cloud_account_history": BILLING,
     "billing_center.bind": BILLING,
     "billing_center.unlock": TICKET,
     "billing_center.unlocking": BILLING,

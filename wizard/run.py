@@ -26,6 +26,7 @@ from wizard import create_app
 from wizard.brand import BrandError
 from wizard.sandbox.courier import Courier, start_courier
 from wizard.sandbox.mailbox import Mailbox, start_mailbox
+from wizard.sandbox.serving import api_server
 from wizard.worker import Worker
 
 THREADS = 16
@@ -119,14 +120,7 @@ class _Helpers:
     def serve_api(self, sandbox: Flask) -> None:
         """Answer the wizard's AWS calls, in threads of their own, and carry AWS's messages to it."""
         mounted = DispatcherMiddleware(NotFound(), {"/sandbox": sandbox})
-        api = create_server(
-            mounted,
-            sockets=[self._listener],
-            threads=THREADS + len(self.settings.aws_partitions),  # Whoever listens to a queue keeps one busy.
-            connection_limit=1000,
-            channel_request_lookahead=1,  # So that who has hung up is not read messages for.
-            ident=None,
-        )
+        api = api_server(mounted, len(self.settings.aws_partitions), sockets=[self._listener])
         threading.Thread(target=api.run, name="sandbox", daemon=True).start()
         self._courier = start_courier(sandbox)
 

@@ -202,8 +202,9 @@ def test_the_pages_of_the_billing_center(tour: Tour) -> None:
     tour.press("Sign in", "billing, sign in, refused")
     customer.field("Password").fill(walk.person.password)
     customer.press("Sign in")
-    customer.reads("Cloud accounts")
-    tour.look("cloud accounts")
+    customer.reads("Workspace management")
+    tour.look("workspaces")
+    tour.open("/billing/cloud-accounts", "cloud accounts")
     one = str(tour.page.locator("main a").first.get_attribute("href"))
 
     mine = "billing_account_id = (SELECT id FROM billing_accounts WHERE email = ?)"
@@ -270,12 +271,19 @@ def test_the_pages_of_the_sandbox(tour: Tour) -> None:
     tour.open(f"/sandbox/aws/software/{metered['agreementId']}/metering", "metered")
     tour.open(f"/sandbox/aws/software/{metered['agreementId']}", "sandbox, manage, a buyer without a name")
 
+    tour.open("/sandbox/messages", "messages")
+    tour.page.locator("summary").click()
+    tour.page.locator("#delay").fill("soon")
+    tour.page.locator(".travel .button").click()
+    tour.look_at_errors("messages, with errors")
+    tour.open(f"/sandbox/messages?agreement={metered['agreementId']}", "messages of a purchase")
+
     walk = tour.walk().register().give_basics()
     mail = tour.server.mail(walk.person.email)
     tour.open(f"/sandbox/mailbox?to={walk.person.email}", "mailbox")
     tour.page.goto(f"{tour.server.url}/sandbox/mailbox/{mail['id']}")
     tour.look("mail", most_requests=4)  # The mail's own HTML is shown in a frame that can do nothing.
-    tour.looks.check(at_least=20)
+    tour.looks.check(at_least=23)
 
 
 def meter(server: Server, bought: dict[str, Any]) -> None:

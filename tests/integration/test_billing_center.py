@@ -24,7 +24,7 @@ from wizard.accounts import identity
 from wizard.flows import journeys
 from wizard.flows.models import Journey
 
-PAGE = "/billing/cloud-accounts"
+PAGE = "/billing/workspaces"
 NOON = datetime.fromisoformat("2026-04-07T12:00:30+00:00")
 
 
@@ -59,7 +59,7 @@ def test_a_username_or_an_address_with_its_password_opens_the_billing_center(
     client: Client, owner: Owner, name: str
 ) -> None:
     page = sign_in(client, owner, username=f" {getattr(owner.person, name).upper()} ")
-    assert (page.path, page.h1) == (PAGE, "Cloud accounts")
+    assert (page.path, page.h1) == (PAGE, "Workspace management")
     assert owner.person.username in page.text
     assert client.get("/billing/").location == PAGE
 
@@ -106,7 +106,7 @@ def test_ten_wrong_passwords_stop_a_name_here_and_not_at_the_console(client: Cli
         console = client.submit(client.get("/sign-in?site=us1"), "Sign in", {"site": "us1", **_typed(owner)})
         assert console.h1 == "You have no workspace yet"
     with clock.at(NOON.replace(minute=6, second=0)):
-        assert sign_in(client, owner).h1 == "Cloud accounts"
+        assert sign_in(client, owner).h1 == "Workspace management"
 
 
 def test_a_password_that_was_hashed_more_weakly_is_hashed_anew(
@@ -121,7 +121,7 @@ def test_a_password_that_was_hashed_more_weakly_is_hashed_anew(
     app.config["ARGON2_TIME_COST"] += 1
     sign_in(client.other(), owner)
     assert kept() != before
-    assert sign_in(client.other(), owner).h1 == "Cloud accounts"
+    assert sign_in(client.other(), owner).h1 == "Workspace management"
 
 
 # Sessions ----------------------------------------------------------------------------------------------------
@@ -145,7 +145,7 @@ def test_a_form_from_before_the_sign_in_is_not_believed_after_it(client: Client,
 
 def test_the_two_identities_live_side_by_side(client: Client, owner: Owner) -> None:
     for ended, door, other in (
-        ("/billing/cloud-accounts", DOOR, "/console/"),
+        ("/billing/workspaces", DOOR, "/console/"),
         ("/console/account", "/sign-in", PAGE),
     ):
         sign_in(client, owner)

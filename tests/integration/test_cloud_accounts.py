@@ -31,6 +31,7 @@ from wizard.flows.models import Journey, JourneyEvent
 pytestmark = pytest.mark.engines("sqlite")
 
 PAGE = "/billing/cloud-accounts"
+HERE = f"{DOOR}?next={PAGE}"
 
 
 @pytest.fixture
@@ -54,7 +55,8 @@ def _rows(page: Page) -> list[str]:
 def test_somebody_who_activated_sees_what_pays_for_what(walk: Walk) -> None:
     walk.to_end()
     opened = walk.client.click(walk.page, "Open the Billing Center")
-    page = walk.client.submit(opened, "Sign in", username=walk.person.email, password=walk.person.password)
+    front = walk.client.submit(opened, "Sign in", username=walk.person.email, password=walk.person.password)
+    page = walk.client.click(front, "Cloud accounts")
     number = walk.bought["customerAWSAccountId"]
     assert f"AWS account {number[:4]} {number[4:8]} {number[8:]}" in page.text
     assert walk.bought["agreementId"] in page.text
@@ -65,7 +67,7 @@ def test_somebody_who_activated_sees_what_pays_for_what(walk: Walk) -> None:
 
 
 def test_an_account_without_a_purchase_is_told_where_to_buy(client: Client, owner: Owner) -> None:
-    page = sign_in(client, owner)
+    page = sign_in(client, owner, HERE)
     assert "Subscribe at your cloud’s marketplace" in page.text
     assert page.link("Subscribe to AWS").startswith("http")
     assert not page.soup.select("[role=search]")
@@ -82,7 +84,7 @@ def test_purchases_stand_with_their_cloud_account_newest_first(
     again = purchases(app, owner, cloud_account="777788889999")
     change_all(app, Subscription, again, cloud_account_id=account)
     purchases(app, neighbour, cloud_account="000011112222")
-    page = sign_in(client, owner)
+    page = sign_in(client, owner, HERE)
     titles = [" ".join(title.get_text().split()) for title in page.soup.select("h2")]
     assert titles == ["AWS account 1111 2222 3333", "AWS account 4444 5555 6666"]
     links = [str(link["href"]) for link in page.soup.select(".bought a")]
@@ -96,11 +98,11 @@ def test_each_purchase_is_told_by_the_strongest_identifier_it_has(
     purchases(app, owner, agreement_id=None, license_arn=arn, customer_identifier="cust-1")
     purchases(app, owner, agreement_id=None, customer_identifier="cust-2")
     purchases(app, owner, agreement_id="agmt-9", license_arn=arn)
-    text = sign_in(client, owner).text
+    text = sign_in(client, owner, HERE).text
     for said in (f"Licence {arn}", "Customer cust-2", "Agreement agmt-9", "subscribed 3 March 2026"):
         assert said in text
     assert "cust-1" not in text
-    assert "2026年3月3日订阅" in sign_in(client.other("zh"), owner).text
+    assert "2026年3月3日订阅" in sign_in(client.other("zh"), owner, HERE).text
 
 
 def test_a_workspace_says_in_what_state_it_is(app: Flask, client: Client, owner: Owner) -> None:
@@ -110,13 +112,13 @@ def test_a_workspace_says_in_what_state_it_is(app: Flask, client: Client, owner:
     )
     workspaces(app, owner, 1, active, name="Made")
     workspaces(app, owner, 1, active, name="Coming", state=BEING_MADE)
-    workspaces(app, owner, 1, active, name="Locked up", locked_at=clock.now())
+    workspaces(app, owner, 1, ended, name="Locked up")
     workspaces(app, owner, 1, active, name="Gone", state=DISSOLVED)
     workspaces(app, owner, 1, ended, name="Unpaid")
-    page = sign_in(client, owner)
+    page = sign_in(client, owner, HERE)
     states = {row.split(" us1")[0]: row.split()[-1] for row in _rows(page)}
     assert states == {"Made": "Active", "Coming": "made", "Locked up": "Locked", "Unpaid": "Locked"}
-    assert "ended 24 March 2026" in page.text
+    assert "Ended 24 March 2026" in page.text
     assert [tag.get_text() for tag in page.soup.select(".bought .state")] == ["Ended", "Subscribed"]
     # What has ended pays for nothing more.
     assert len(page.soup.select("form[action$='/bind']")) == 1
@@ -124,7 +126,7 @@ def test_a_workspace_says_in_what_state_it_is(app: Flask, client: Client, owner:
 
 def test_what_pays_for_nothing_yet_says_so_and_leads_on(app: Flask, client: Client, owner: Owner) -> None:
     (bought,) = purchases(app, owner)
-    page = sign_in(client, owner)
+    page = sign_in(client, owner, HERE)
     assert "It pays for no workspace yet." in page.text
     assert page.form("Bind a workspace").action == f"{PAGE}/{bought}/bind"
     reference = begun(app, owner, bought)
@@ -151,7 +153,7 @@ def test_binding_another_workspace_begins_a_journey_that_knows_who_and_what(
 ) -> None:
     (bought,) = purchases(app, owner)
     workspaces(app, owner, 1, bought)
-    sign_in(client, owner)
+    sign_in(client, owner, HERE)
     answer = press_bind(client, bought, "Bind another workspace")
     with app.app_context():
         journey = db.session.scalars(sa.select(Journey)).one()
@@ -169,7 +171,7 @@ def test_binding_another_workspace_begins_a_journey_that_knows_who_and_what(
         assert (told.journey_id, told.step, told.what) == (journey.id, "workspaces", "begun")
     # The same one is gone on with, from another browser too, until it is finished.
     other = client.other()
-    sign_in(other, owner, f"{DOOR}?next={PAGE}")
+    sign_in(other, owner, HERE)
     assert press_bind(other, bought, "Bind another workspace").location == answer.location
     change_all(app, Journey, journeys_in(app), finished_at=clock.now())
     assert press_bind(client, bought, "Bind another workspace").location != answer.location
@@ -182,7 +184,7 @@ def test_sixteen_clicks_on_bind_begin_one_journey(app: Flask, client: Client, ow
     cookie = ""
     for number, browser in enumerate(browsers):
         if number == 0:
-            sign_in(browser, owner)
+            sign_in(browser, owner, HERE)
             cookie = browser.cookie("billing") or ""
         else:
             browser.http.set_cookie("billing", cookie, domain="127.0.0.1")
@@ -199,7 +201,7 @@ def test_a_purchase_that_has_ended_meanwhile_is_bound_to_no_more(
     app: Flask, client: Client, owner: Owner
 ) -> None:
     (bought,) = purchases(app, owner)
-    sign_in(client, owner)
+    sign_in(client, owner, HERE)
     page = client.get(f"{PAGE}/{bought}")
     change_all(app, Subscription, [bought], state=ENDED)
     told = client.submit(page, "Bind a workspace")
@@ -216,7 +218,7 @@ def test_nobody_sees_or_binds_what_belongs_to_somebody_else(
     (theirs,) = purchases(app, neighbour, cloud_account="444455556666")
     (nobodys,) = purchases(app, neighbour, cloud_account="777788889999", billing_account_id=None)
     workspaces(app, neighbour, 1, theirs, name="Secret harbour")
-    home = sign_in(client, owner)
+    home = sign_in(client, owner, HERE)
     assert "4444" not in home.text
     token = home.form("Sign out").fields["csrf_token"]
     before = rows_of(app)

@@ -591,21 +591,21 @@ def test_an_unlock_and_the_closing_of_the_last_day_at_once_are_one_or_the_other(
     later = start + 14 * DAY
 
     def run(number: int) -> str:
-        with clock.at(later):
-            if number == 0:
-                worker.keep_calendar(app)
-                return "calendar"
-            with app.app_context():
-                workspace = db.session.get_one(Workspace, ids[number])
-                try:
-                    settlement.settle([workspace], None, by="test")
-                except settlement.CannotSettle as no:
-                    db.session.rollback()
-                    return no.refusal.reason
-                db.session.commit()
-                return "unlocked"
+        if number == 0:
+            worker.keep_calendar(app)
+            return "calendar"
+        with app.app_context():
+            workspace = db.session.get_one(Workspace, ids[number])
+            try:
+                settlement.settle([workspace], None, by="test")
+            except settlement.CannotSettle as no:
+                db.session.rollback()
+                return no.refusal.reason
+            db.session.commit()
+            return "unlocked"
 
-    answers = results(race(8, run))
+    with clock.at(later):  # Around them all: the clock is one for all threads.
+        answers = results(race(8, run))
     with app.app_context():
         for number, answer in enumerate(answers[1:], start=1):
             workspace = db.session.get_one(Workspace, ids[number])

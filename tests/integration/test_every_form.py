@@ -85,7 +85,14 @@ def every_page(walk: Walk) -> list[Page]:
     for password in ("not the password", walk.person.password):
         typed = {"username": walk.person.username, "password": password}
         billing = walk.client.submit(walk.client.get("/billing/sign-in"), walk.word("Sign in"), typed)
-    for path in (str(billing.soup.select(".bought a")[0]["href"]), f"{billing.path}?q=nothing"):
+    bought = walk.client.get("/billing/cloud-accounts")
+    for path in (
+        str(billing.soup.select("tbody a")[0]["href"]),
+        f"{billing.path}?q=nothing&state=locked",
+        str(bought.soup.select(".bought a")[0]["href"]),
+        f"{bought.path}?q=nothing",
+        "/billing/forgot-password",
+    ):
         walk.client.get(path)
     for path in ("/", "/bind", "/nowhere", "/marketplaces/aws/landing", "/arrive/elsewhere"):
         walk.client.get(path)

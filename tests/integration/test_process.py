@@ -115,6 +115,21 @@ def test_boto3_asks_the_sandbox_as_it_asks_aws(server: Server) -> None:
     aws.close()
 
 
+@pytest.mark.parametrize(("partition", "told"), [("aws", 4), ("aws-cn", 3)], ids=["queue", "topic"])
+def test_what_is_bought_and_cancelled_is_told_to_the_product(
+    server: Server, partition: str, told: int
+) -> None:
+    purchase = f"/sandbox/aws/purchases/{server.buy(partition=partition)['agreementId']}"
+    server.ask(f"{purchase}/cancel", {})
+    until(
+        lambda: (
+            [message["fate"] for message in server.ask(f"{purchase}/messages")["messages"]]
+            == ["delivered"] * told
+        ),
+        "the product has not taken every message",
+    )
+
+
 # ── it ends ─────────────────────────────────────────────────────────────────────────────────────────────────
 
 

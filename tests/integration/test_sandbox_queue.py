@@ -1,6 +1,7 @@
 """The sandbox's queue: what EventBridge puts there, read by unmodified boto3."""
 
 import json
+import socket
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,7 +10,9 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from tests.support.sandbox import PRODUCT, LiveSandbox, live_sandbox
+from tests.support.sandbox import PRODUCT, LiveSandbox, live_sandbox, settings
+from wizard.sandbox import create_sandbox, messages
+from wizard.sandbox.serving import api_server
 
 ACCOUNT = "782858285006"
 
@@ -177,7 +180,8 @@ def test_an_agreement_says_how_it_stands(live: LiveSandbox) -> None:
 # The queue ------------------------------------------------------------------------------------------------------
 
 
-def test_who_waits_for_a_message_gets_it_when_it_comes(live: LiveSandbox) -> None:
+def test_who_waits_for_a_message_is_woken_by_it(live: LiveSandbox, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(messages, "LOOK_EVERY", 60)  # Nobody looks before then: it takes the bell.
     waiting = live.aws("sqs")
     got: list[dict[str, Any]] = []
     reader = threading.Thread(
@@ -188,7 +192,44 @@ def test_who_waits_for_a_message_gets_it_when_it_comes(live: LiveSandbox) -> Non
     reader.start()
     live.buy()
     reader.join(10)
-    assert len(got) == 1, "woken long before the twenty seconds are over"
+    assert len(got) == 1
+
+
+def test_what_another_process_sends_is_found_too(live: LiveSandbox, tmp_path: Path) -> None:
+    elsewhere = create_sandbox(settings(tmp_path, live.clock)).test_client()
+    timer = threading.Timer(0.1, lambda: elsewhere.post("/aws/purchases"))
+    timer.start()
+    assert len(received(live, WaitTimeSeconds=20)) == 2
+    timer.join()
+
+
+def test_nothing_is_read_for_who_has_hung_up(tmp_path: Path) -> None:
+    app = create_sandbox(settings(tmp_path))
+    asked = threading.Event()
+    gone = threading.Event()
+
+    class Watched:
+        """The sandbox, which says when somebody begins to wait and has seen that they are gone."""
+
+        def __call__(self, environ: dict[str, Any], start_response: Any) -> Any:
+            asked.set()
+            try:
+                return app(environ, start_response)
+            finally:
+                gone.set()
+
+    server = api_server(Watched(), 1, host="127.0.0.1", port=0)
+    threading.Thread(target=server.run, daemon=True).start()
+    body = json.dumps({"QueueUrl": "/queue/aws", "WaitTimeSeconds": 20}).encode()
+    head = "POST /aws/api HTTP/1.1\r\nHost: here\r\nX-Amz-Target: AmazonSQS.ReceiveMessage\r\n"
+    with socket.create_connection(("127.0.0.1", server.effective_port)) as caller:
+        caller.sendall(f"{head}Content-Length: {len(body)}\r\n\r\n".encode() + body)
+        assert asked.wait(10)
+    assert gone.wait(10), "long before the twenty seconds are over"
+    app.test_client().post("/aws/purchases")
+    read = app.extensions["sandbox"].messages.receive("aws", 10, 30, 0)
+    assert [message.tries for message in read] == [1, 1]
+    server.close()
 
 
 def test_a_message_is_read_again_until_it_is_deleted(live: LiveSandbox) -> None:

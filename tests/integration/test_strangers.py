@@ -74,6 +74,7 @@ NAMES_NOTHING = {
     "billing_center.sign_out": "",
     "billing_center.front": "",
     "billing_center.cloud_accounts": "",
+    "billing_center.workspaces": "",
     "resume.begin": "the link is the proof; what it tells is in test_resume.py",
     "resume.code": "",
     "resume.resend": "",
@@ -176,12 +177,14 @@ def addresses_of(owner: Owner) -> dict[str, list[str]]:
         "console.data": [f"{console}/data"],
         "console.billing": [f"{console}/billing"],
         "console.dissolve": [f"{console}/dissolve"],
+        "billing_center.workspace": [billing],
         "billing_center.unlocking": [f"{billing}/unlock"],
         "billing_center.dissolve": [f"{billing}/dissolve"],
         "billing_center.settlement": [f"{billing}/settlement"],
         "billing_center.arrived": [f"/billing/arrived/{owner.arrival}"],
         "billing_center.create_for": [f"/billing/arrived/{owner.arrival}/create"],
         "billing_center.cloud_account": [account],
+        "billing_center.cloud_account_history": [f"{account}/history"],
         "billing_center.bind": [f"{account}/bind"],
     }
 

@@ -113,6 +113,7 @@ class Installation:
             "AWS_PRODUCT_CODES": PRODUCT,
             "AWS_MARKETPLACE_ENDPOINT": f"{self.sandbox_url}/aws/api",
             "AWS_MARKETPLACE_AGREEMENT_ENDPOINT": f"{self.sandbox_url}/aws/api",
+            "AWS_MARKETPLACE_ENTITLEMENT_ENDPOINT": f"{self.sandbox_url}/aws/api",
             "AWS_MARKETPLACE_ACCESS_KEY_ID": "anybody",
             "AWS_MARKETPLACE_SECRET_ACCESS_KEY": "anything",
             "MAIL_SERVER": "127.0.0.1",

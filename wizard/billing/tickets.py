@@ -8,8 +8,9 @@ import hashlib
 
 import sqlalchemy as sa
 from flask import current_app
-from itsdangerous import BadData, URLSafeTimedSerializer
+from itsdangerous import BadData, TimestampSigner, URLSafeTimedSerializer
 
+from wizard import clock
 from wizard.billing.models import Workspace
 from wizard.extensions import db
 
@@ -38,9 +39,17 @@ def workspace_of(ticket: str) -> str:
     return str(public_id)
 
 
+class _Signer(TimestampSigner):
+    """One that goes by our clock."""
+
+    def get_timestamp(self) -> int:
+        return int(clock.now().timestamp())
+
+
 def _signer() -> URLSafeTimedSerializer:
     return URLSafeTimedSerializer(
         current_app.config["SECRET_KEY"],
         salt="unlock",
+        signer=_Signer,
         signer_kwargs={"key_derivation": "hmac", "digest_method": hashlib.sha256},
     )

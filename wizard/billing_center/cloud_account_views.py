@@ -8,15 +8,15 @@ from flask.typing import ResponseReturnValue
 from flask_babel import gettext as _
 
 from wizard.accounts import identity
-from wizard.billing import subscriptions, workspaces
-from wizard.billing.models import Subscription, Workspace
-from wizard.billing.wording import cloud_account_name, purchase_id, state_of
+from wizard.billing import history, settlement, subscriptions, workspaces
+from wizard.billing.models import ACTIVE, LOCKED, Subscription, Workspace
+from wizard.billing.wording import cloud_account_name, days_left, ended_on, purchase_id, state_of
 from wizard.billing_center.views import bp
 from wizard.flows import claiming, journeys, line
 from wizard.forms import Button
 from wizard.limits import limited
 from wizard.lists import Listed, page_number, searched_for
-from wizard.marketplaces.protocol import listed
+from wizard.marketplaces import protocol as marketplaces
 from wizard.sites import directory as sites
 
 _ONE = "/cloud-accounts/<int(max=2147483647):subscription_id>"
@@ -42,7 +42,7 @@ def cloud_accounts() -> str:
         "billing_center/cloud_accounts.html",
         accounts=accounts,
         listed=Listed(mine, search),
-        listings=listed(),
+        listings=marketplaces.listed(),
     )
 
 
@@ -64,6 +64,31 @@ def cloud_account(subscription_id: int) -> str:
         listed=Listed(paid, search),
         pays=bool(paid.total or search),
         back_url=url_for(".cloud_accounts"),
+    )
+
+
+@bp.get(f"{_ONE}/history")
+def cloud_account_history(subscription_id: int) -> str:
+    """What has happened to a purchase and to the workspaces it pays or paid for. 404 for anybody else's."""
+    bought = _mine(subscription_id)
+    account = identity.billing_account()
+    lines = history.of_subscription(bought, page_number())
+    return render_template(
+        "billing_center/cloud_account_history.html",
+        account=cloud_account_name(bought.cloud_account),
+        one=_told(bought, subscriptions.Bound(), None),
+        claimed_by=account.username,
+        lines=[
+            {
+                "at": each.at,
+                "name": each.workspace.name,
+                "url": url_for(".workspace", public_id=each.workspace.public_id),
+                "what": history.what(each),
+                "by": history.by(each, each.workspace, account),
+            }
+            for each in lines.items
+        ],
+        listed=Listed(lines),
     )
 
 
@@ -97,7 +122,13 @@ def _told(bought: Subscription, paid: subscriptions.Bound, begun: str | None) ->
         "url": url_for(".cloud_account", subscription_id=bought.id),
         "product": line.product_title(),
         "since": bought.created_at,
-        "until": bought.ended_at,
+        "claimed_at": bought.claimed_at,
+        "ended": None if is_active else ended_on(bought),
+        "stopped_at": bought.stopped_at,
+        "cloud": marketplaces.of_account(bought.cloud_account).words.cloud,
+        "successor_url": _successor_url(bought),
+        "locked": _locked(bought, paid),
+        "history_url": url_for(".cloud_account_history", subscription_id=bought.id),
         "id": (what, name),
         "is_active": is_active,
         "state": ("active", _("Subscribed")) if is_active else ("none", _("Ended")),
@@ -105,6 +136,28 @@ def _told(bought: Subscription, paid: subscriptions.Bound, begun: str | None) ->
         "more": paid.count - len(paid.newest),
         "go_on_url": url_for("flows.resume", reference=begun) if begun and is_active else None,
         "bind_url": url_for(".bind", subscription_id=bought.id) if is_active else None,
+    }
+
+
+def _successor_url(bought: Subscription) -> str | None:
+    """The page of the purchase that pays in its place. Staff see to it that it is this account's too."""
+    if bought.successor_id is None:
+        return None
+    return url_for(".cloud_account", subscription_id=bought.successor_id)
+
+
+def _locked(bought: Subscription, paid: subscriptions.Bound) -> dict[str, Any] | None:
+    """What its end has locked, as far as it is shown: how many, for how many days they still can be unlocked, and the
+    one where there is one. None where nothing is locked."""
+    locked = [w for w in paid.newest if w.state == ACTIVE and settlement.lost(w) is not None]
+    if not locked:
+        return None
+    return {
+        "count": paid.count,
+        "days": days_left(locked[0]),
+        "name": locked[0].name,
+        "unlock_url": url_for(".settlement", public_id=locked[0].public_id),
+        "all_url": url_for(".workspaces", state=LOCKED),
     }
 
 

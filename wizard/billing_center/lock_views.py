@@ -31,7 +31,7 @@ def unlocking(public_id: str) -> ResponseReturnValue:
     account = identity.billing_account()
     if workspaces.of_payer(public_id, account.id) is None:
         return render_template("billing_center/not_yours.html", username=account.username), 404
-    return redirect(f"/billing/workspaces/{public_id}/settlement", 303)
+    return redirect(url_for(".settlement", public_id=public_id), 303)
 
 
 @bp.route(f"{_ONE}/dissolve", methods=["GET", "POST"])

@@ -85,18 +85,19 @@ def _settled(workspace: Workspace) -> tuple[str, list[str]]:
 
 def _can(workspace: Workspace) -> dict[str, Any]:
     """What can be done with it: ``change_url``, or ``unlock_url`` and ``dissolve_url``; else a ``note`` why not."""
-    here = url_for(".workspace", public_id=workspace.public_id)
+    settlement_url = url_for(".settlement", public_id=workspace.public_id)
     if workspace.state == BEING_MADE:
         return {"note": _("Ready in about a minute")}
     if workspace.state != ACTIVE:
         return {}
     if settlement.is_locked(workspace):
-        return {"unlock_url": f"{here}/settlement", "dissolve_url": f"{here}/dissolve"}
+        dissolve_url = url_for(".dissolve", public_id=workspace.public_id)
+        return {"unlock_url": settlement_url, "dissolve_url": dissolve_url}
     refusal = settlement.refusal_to_leave(workspace)
     if refusal is not None and refusal.reason == settlement.TOO_SOON:
         assert refusal.until is not None
         return {"note": _("Can change on %(day)s", day=date_of(refusal.until))}
-    return {"change_url": f"{here}/settlement"}
+    return {"change_url": settlement_url}
 
 
 @bp.get("/workspaces/<public_id>")

@@ -11,7 +11,7 @@ from flask_babel import ngettext
 from wizard.accounts import identity
 from wizard.billing import history, locks, settlement, tickets, workspaces
 from wizard.billing.models import BILLING_CENTER, CLOSED, DISSOLVED, Workspace
-from wizard.billing.wording import end_of, payer_of, state_of, ways_to_unlock
+from wizard.billing.wording import end_of, payer_of, state_in_full, ways_to_unlock
 from wizard.console.views import bp, page
 from wizard.flows import dissolving, line
 from wizard.limits import limited
@@ -50,7 +50,7 @@ def billing(public_id: str) -> ResponseReturnValue:
         workspace=_named(workspace),
         settled_by=payer_of(workspace),
         account=account.username,
-        state_of_it=state_of(workspace),
+        state_of_it=state_in_full(workspace),
         lines=[
             {"at": each.at, "what": history.what(each), "by": history.by(each, workspace, account)}
             for each in lines.items
@@ -86,10 +86,10 @@ def _open(workspace: Workspace) -> str:
     return page(
         "console/home.html",
         workspace=_named(workspace),
-        state_of_it=state_of(workspace),
+        state_of_it=state_in_full(workspace),
         site=sites.get(workspace.site_id),
         settled_by=payer_of(workspace),
-        time_left=_in_words(locks.time_left(workspace))[0] if settlement.is_locked(workspace) else None,
+        is_locked=settlement.is_locked(workspace),
         lock_url=url_for(".home", public_id=workspace.public_id),
         billing_url=url_for(".billing", public_id=workspace.public_id),
         line=line.of_workspace(workspace),

@@ -3,7 +3,8 @@
 What is here:
 
 * **An AWS API** at ``POST /aws/api`` that answers unmodified AWS SDKs (JSON, ``X-Amz-Target``): ``ResolveCustomer``,
-  ``BatchMeterUsage``, ``GetEntitlements`` and ``GetAgreementContacts``, with AWS's shapes and error codes::
+  ``BatchMeterUsage``, ``GetEntitlements``, ``DescribeAgreement`` and ``GetAgreementContacts``, with AWS's shapes and
+  error codes::
 
       boto3.client("meteringmarketplace", endpoint_url="http://localhost:5000/sandbox/aws/api", …)
 
@@ -12,12 +13,16 @@ What is here:
   role are made at ``POST /aws/sts`` (``AssumeRole``) and end.
 * **Three partitions**: the region a request is signed for says whether it is for ``aws``, ``aws-cn`` or
   ``aws-eusc``, which share no purchase and no account.
+* **Messages** about every purchase, as AWS sends them: EventBridge's events in a queue that SQS clients read at the
+  API, ``…/aws/api/queue/<partition>``; for legacy purchases signed SNS notifications, posted to the seller by
+  :func:`wizard.sandbox.courier.start_courier`, confirmed and certified at ``/aws/sns``. They can be late, doubled, out
+  of order or kept back, and be sent again: ``/messages`` for people, ``/aws/messages`` for programs.
 * **Pages** where a person plays the buyer, for each partition, from ``/``: Continue Subscription, Subscribe, Set Up
   Your Account (a real form, posted from another origin to the registration URL), Your Marketplace Software with
   what was metered, Cancel.
 * **Doors for programs**: ``POST /aws/purchases`` gives a token, on wish one that fails in a scripted way;
-  ``POST /aws/purchases/<agreementId>/cancel``; ``GET`` and ``POST /aws/purchases/<agreementId>/metering`` to read
-  what was metered and to make the next calls fail; ``GET /mailbox.json?to=``.
+  ``POST /aws/purchases/<agreementId>/cancel`` and ``…/renew``; ``GET`` and ``POST …/metering`` to read what was
+  metered and to make the next calls fail; ``GET /mailbox.json?to=``.
 * **A mailbox** that is an SMTP server: :func:`wizard.sandbox.mailbox.start_mailbox`, read at ``/mailbox``.
 
 It is one WSGI app with one SQLite file. Mount it beside the product under test, or serve it alone::
@@ -26,6 +31,8 @@ It is one WSGI app with one SQLite file. Mount it beside the product under test,
         database="instance/sandbox.db",
         registration_urls={"aws": "http://127.0.0.1:5000/marketplaces/aws/landing"},
         wizard_origin="http://127.0.0.1:5000",
+        notification_urls={"aws": "http://127.0.0.1:5000/marketplaces/aws/notifications"},
+        sns_url="http://127.0.0.1:5001/sandbox/aws/sns",
         product_codes={"aws": ("my-product-code",)},
         stylesheet_url="/static/style.css", script_url="/static/script.js",
         brand=load_brand("brand.toml"),

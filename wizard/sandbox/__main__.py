@@ -5,7 +5,6 @@ import sys
 from pathlib import Path
 from urllib.parse import urlsplit
 
-import waitress
 from flask import Flask, Response
 
 from wizard.brand import SANDBOX_LAYERS, load_brand, stylesheet
@@ -14,6 +13,7 @@ from wizard.sandbox.courier import start_courier
 from wizard.sandbox.events import topic_of
 from wizard.sandbox.mailbox import start_mailbox
 from wizard.sandbox.partitions import PARTITIONS
+from wizard.sandbox.serving import api_server
 
 _ROOT = Path(__file__).resolve().parent.parent.parent
 
@@ -65,14 +65,7 @@ def main() -> None:
     sys.stdout.write("\n".join(lines))
     sys.stdout.flush()
     try:
-        waitress.serve(
-            app,
-            host=asked.host,
-            port=asked.port,
-            threads=16 + len(products),
-            channel_request_lookahead=1,
-            _quiet=True,
-        )
+        api_server(app, len(products), host=asked.host, port=asked.port).run()
     finally:
         courier.stop()
         mailbox.stop()
