@@ -68,7 +68,7 @@ def lead_on(account_id: int) -> str:
         return url_for("billing_center.arrived", arrival_id=arrival.id)
     if journey is not None and journey.billing_account_id in (None, account_id):
         return url_for("doors.bind")
-    if journey := journeys.left_by_payer(account_id):
+    if journey := journeys.left_undone(account_id):
         return url_for("flows.resume", reference=journey.reference)
     return url_for("billing_center.workspaces")
 

@@ -211,23 +211,33 @@ def unfinished_of(console_account_id: int) -> Journey | None:
 
 
 def unfinished_of_payer(billing_account_id: int, subscription_id: int) -> Journey | None:
-    """The newest journey on which this account was bound to this purchase and that nobody has finished."""
-    return _newest(*_unfinished_of_payer(billing_account_id), Journey.subscription_id == subscription_id)
+    """The newest journey on which this Billing Center account was bound to a purchase and that nobody has finished."""
+    wanted = sa.select(Journey).where(
+        *_unfinished_of_payer(billing_account_id), Journey.subscription_id == subscription_id
+    )
+    return db.session.scalar(wanted.order_by(Journey.id.desc()).limit(1).options(*_WITH_FACTS))
 
 
-def left_by_payer(billing_account_id: int) -> Journey | None:
-    """What somebody who signs in to the Billing Center is led back to: a purchase of theirs that pays for nothing yet,
-    for who has bound something is done enough; or a change of settlement that has waited for a purchase for a day at
-    most. The newest one."""
-    pays_for_nothing = ~sa.exists().where(Workspace.subscription_id == Journey.subscription_id)
-    bought = sa.and_(*_unfinished_of_payer(billing_account_id), pays_for_nothing)
-    waits = sa.and_(*_waiting(billing_account_id), Journey.created_at > clock.now() - UNPROVEN_LIFE)
-    return _newest(sa.or_(bought, waits))
-
-
-def _newest(*wanted: sa.ColumnElement[bool]) -> Journey | None:
-    found = sa.select(Journey).where(*wanted).order_by(Journey.id.desc()).limit(1)
-    return db.session.scalar(found.options(*_WITH_FACTS))
+def left_undone(billing_account_id: int) -> Journey | None:
+    """What this Billing Center account goes on with when it signs in: a change of settlement it left for a marketplace
+    not long ago; else the newest purchase it was bound to that pays for nothing yet, for who has bound something is
+    done enough not to be led back. One statement."""
+    left_at_marketplace = sa.and_(
+        *_waiting_change(billing_account_id),
+        Journey.awaits.is_not(None),
+        Journey.created_at > clock.now() - UNPROVEN_LIFE,
+    )
+    pays_for_nothing = sa.and_(
+        *_unfinished_of_payer(billing_account_id),
+        ~sa.exists().where(Workspace.subscription_id == Journey.subscription_id),
+    )
+    return db.session.scalar(
+        sa.select(Journey)
+        .where(sa.or_(left_at_marketplace, pays_for_nothing))
+        .order_by(sa.case((Journey.flow == CHANGING, 0), else_=1), Journey.id.desc())
+        .limit(1)
+        .options(*_WITH_FACTS)
+    )
 
 
 def _unfinished_of_payer(billing_account_id: int) -> tuple[sa.ColumnElement[bool], ...]:
@@ -252,10 +262,11 @@ def unfinished_for(billing_account_id: int, subscription_ids: list[int]) -> dict
 
 def waiting_change(billing_account_id: int, provider: str) -> Journey | None:
     """The newest change of settlement of this Billing Center account that waits for a purchase of this provider."""
-    return _newest(*_waiting(billing_account_id), Journey.awaits == provider)
+    wanted = sa.select(Journey).where(*_waiting_change(billing_account_id), Journey.awaits == provider)
+    return db.session.scalar(wanted.order_by(Journey.id.desc()).limit(1).options(*_WITH_FACTS))
 
 
-def _waiting(billing_account_id: int) -> tuple[sa.ColumnElement[bool], ...]:
+def _waiting_change(billing_account_id: int) -> tuple[sa.ColumnElement[bool], ...]:
     return (
         Journey.billing_account_id == billing_account_id,
         Journey.flow == CHANGING,
