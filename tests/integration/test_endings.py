@@ -407,6 +407,7 @@ def test_a_locked_workspace_has_fourteen_days_from_when_we_learned_it(app: Flask
         subscriptions.hold(bought)
         endings.live(bought, endings.Life(clock.now() - 5 * DAY, CANCELLED))
         assert locks.time_left(workspace) > 13 * DAY
+        bought.warned_at = clock.now() + 11 * DAY
         with clock.at(clock.now() + 20 * DAY):
             assert locks.time_left(workspace) == timedelta()
 
