@@ -5,6 +5,7 @@ import sys
 
 from config import Settings, SettingsError
 from wizard import create_app, worker
+from wizard.billing import commands
 from wizard.brand import BrandError
 
 try:
@@ -12,3 +13,4 @@ try:
 except (SettingsError, BrandError) as problem:
     sys.exit(str(problem))
 app.cli.add_command(worker.command)
+app.cli.add_command(commands.billing)

@@ -54,6 +54,22 @@ if (again) {
   }, again.dataset.reload * 1000);
 }
 
+// What pays once it is confirmed: the line of the card that is chosen.
+const after = document.querySelector("[data-after]");
+if (after) {
+  const cloud = after.querySelector("li");
+  const draw = () => {
+    const chosen = document.querySelector("[data-kind]:checked");
+    after.hidden = !chosen;
+    if (!chosen) return;
+    cloud.hidden = !chosen.dataset.kind;
+    cloud.querySelector("b").textContent = chosen.dataset.kind;
+    cloud.querySelector("p span").textContent = chosen.dataset.detail;
+  };
+  addEventListener("change", draw);
+  addEventListener("pageshow", draw);
+}
+
 // The problems come first, for eyes and for screen readers.
 document.querySelector("[data-focus]")?.focus();
 

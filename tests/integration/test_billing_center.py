@@ -236,7 +236,7 @@ def test_who_stopped_half_way_goes_on_there_unless_they_asked_for_another_page(
 
 
 def test_a_purchase_that_waits_in_this_browser_is_gone_on_with(walk: Walk, owner: Owner) -> None:
-    arrival = walk.land().page.path
+    arrival = walk.land().page.path.replace("/arrive/", "/billing/arrived/")
     for _again in range(2):  # The second time there is a session to end, too: it must not cost too much.
         assert sign_in(walk.client, owner, follow=False).location == arrival
     assert sign_in(walk.client.other(), owner, follow=False).location == PAGE

@@ -73,7 +73,7 @@ def test_a_registered_cloud_account_settles_at_once(app: Flask, client: Client, 
     assert "Settles this workspace now." in page.text
     page = client.submit(page, "Confirm", method=str(bought))
     assert page.path == f"/billing/workspaces/{public_id(app, harbour)}"
-    assert "From now on AWS account 7828 5828 5006 settles Harbour 1." in page.text
+    assert "From now on AWS account 7828 5828 5006 pays for Harbour 1." in page.text
     assert settled(app, harbour) == [("aws", bought)]
     assert events(app) == [("method", "settled")]
 
@@ -134,9 +134,9 @@ def test_each_rule_refuses_on_the_page_with_its_reason_and_when_it_ends(
     change_all(app, Workspace, [closed], state=CLOSED)
     sign_in(client, owner)
     words = {
-        young: {"en": "You can change this again on", "zh": "之后可以再次更改"},
-        paid: {"en": "is still subscribed. Cancel that subscription at AWS first.", "zh": "仍在订阅中"},
-        making: {"en": "It is still being made", "zh": "仍在创建"},
+        young: {"en": "You can change this again on", "zh": "起可再次更改"},
+        paid: {"en": "is still subscribed. Cancel that subscription at AWS first.", "zh": "且该订阅仍然有效"},
+        making: {"en": "It is still being made", "zh": "正在创建"},
         closed: {"en": "is closed: it cannot be used any more", "zh": "已关闭"},
     }
     for workspace, said in words.items():
@@ -144,7 +144,7 @@ def test_each_rule_refuses_on_the_page_with_its_reason_and_when_it_ends(
         assert said[language] in page.text, workspace
         assert not page.soup.select("main form"), "there is nothing to send"
     page = opened(app, client, elsewhere)
-    assert {"en": "AWS cannot pay for workspaces on cn4", "zh": "AWS 不能"}[language] in page.text
+    assert {"en": "AWS cannot pay for workspaces on cn4", "zh": "AWS 不能为"}[language] in page.text
     assert len(page.soup.select("main input[type=radio]:not([disabled])")) == 0
 
 

@@ -65,6 +65,7 @@ CHINESE = {
     "Your workspace is being made": "正在创建您的工作空间",
     "Activation successful": "开通成功",
     "Cloud accounts": "云账号",
+    "Workspace management": "工作空间管理",
     # … and who binds a purchase to an account they have.
     "Bind Billing Center account": "绑定费用中心账号",
     "Bind workspace": "绑定工作空间",

@@ -7,7 +7,6 @@ from flask import Blueprint, redirect, render_template, request, session, url_fo
 from flask.typing import ResponseReturnValue
 from flask_babel import gettext as _
 
-from wizard import clock
 from wizard.accounts import directory, identity, sessions
 from wizard.accounts.areas import form_status
 from wizard.billing_center.forms import SignInForm
@@ -69,8 +68,7 @@ def lead_on(account_id: int) -> str:
         return url_for("billing_center.arrived", arrival_id=arrival.id)
     if journey is not None and journey.billing_account_id in (None, account_id):
         return url_for("doors.bind")
-    waiting = journeys.waiting_change(account_id, since=clock.now() - journeys.UNPROVEN_LIFE)
-    if journey := waiting or journeys.unfinished_of_payer(account_id):
+    if journey := journeys.left_undone(account_id):
         return url_for("flows.resume", reference=journey.reference)
     return url_for("billing_center.workspaces")
 

@@ -61,9 +61,9 @@ def choose_method(journey: Journey, form: MethodForm) -> None:
     name = workspace.name
     payer = wording.cloud_account_name(to.cloud_account) if to else _("the Billing Center account")
     flash(
-        _("%(workspace)s is unlocked, and %(payer)s settles it from now on.", workspace=name, payer=payer)
+        _("%(workspace)s is unlocked: from now on %(payer)s pays for it.", workspace=name, payer=payer)
         if was_locked
-        else _("From now on %(payer)s settles %(workspace)s.", workspace=name, payer=payer)
+        else _("From now on %(payer)s pays for %(workspace)s.", workspace=name, payer=payer)
     )
 
 

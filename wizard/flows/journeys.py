@@ -2,7 +2,7 @@
 
 import re
 import secrets
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
 import sqlalchemy as sa
@@ -210,18 +210,34 @@ def unfinished_of(console_account_id: int) -> Journey | None:
     )
 
 
-def unfinished_of_payer(billing_account_id: int, subscription_id: int | None = None) -> Journey | None:
-    """The newest journey on which this Billing Center account was bound and that nobody has finished.
-
-    With a ``subscription_id`` the newest one for that purchase; without one the purchase must pay for nothing yet, for
-    who has bound something is done enough not to be led back.
-    """
-    wanted = sa.select(Journey).where(*_unfinished_of_payer(billing_account_id))
-    if subscription_id is not None:
-        wanted = wanted.where(Journey.subscription_id == subscription_id)
-    else:
-        wanted = wanted.where(~sa.exists().where(Workspace.subscription_id == Journey.subscription_id))
+def unfinished_of_payer(billing_account_id: int, subscription_id: int) -> Journey | None:
+    """The newest journey on which this Billing Center account was bound to a purchase and that nobody has finished."""
+    wanted = sa.select(Journey).where(
+        *_unfinished_of_payer(billing_account_id), Journey.subscription_id == subscription_id
+    )
     return db.session.scalar(wanted.order_by(Journey.id.desc()).limit(1).options(*_WITH_FACTS))
+
+
+def left_undone(billing_account_id: int) -> Journey | None:
+    """What this Billing Center account goes on with when it signs in: a change of settlement it left for a marketplace
+    not long ago; else the newest purchase it was bound to that pays for nothing yet, for who has bound something is
+    done enough not to be led back. One statement."""
+    left_at_marketplace = sa.and_(
+        *_waiting_change(billing_account_id),
+        Journey.awaits.is_not(None),
+        Journey.created_at > clock.now() - UNPROVEN_LIFE,
+    )
+    pays_for_nothing = sa.and_(
+        *_unfinished_of_payer(billing_account_id),
+        ~sa.exists().where(Workspace.subscription_id == Journey.subscription_id),
+    )
+    return db.session.scalar(
+        sa.select(Journey)
+        .where(sa.or_(left_at_marketplace, pays_for_nothing))
+        .order_by(sa.case((Journey.flow == CHANGING, 0), else_=1), Journey.id.desc())
+        .limit(1)
+        .options(*_WITH_FACTS)
+    )
 
 
 def _unfinished_of_payer(billing_account_id: int) -> tuple[sa.ColumnElement[bool], ...]:
@@ -244,21 +260,20 @@ def unfinished_for(billing_account_id: int, subscription_ids: list[int]) -> dict
     return {row.subscription_id: row.reference for row in rows}
 
 
-def waiting_change(
-    billing_account_id: int, provider: str | None = None, since: datetime | None = None
-) -> Journey | None:
-    """The newest change of settlement of this Billing Center account that waits for a purchase: of this provider, begun
-    since then."""
-    wanted = sa.select(Journey).where(
+def waiting_change(billing_account_id: int, provider: str) -> Journey | None:
+    """The newest change of settlement of this Billing Center account that waits for a purchase of this provider."""
+    wanted = sa.select(Journey).where(*_waiting_change(billing_account_id), Journey.awaits == provider)
+    return db.session.scalar(wanted.order_by(Journey.id.desc()).limit(1).options(*_WITH_FACTS))
+
+
+def _waiting_change(billing_account_id: int) -> tuple[sa.ColumnElement[bool], ...]:
+    return (
         Journey.billing_account_id == billing_account_id,
         Journey.flow == CHANGING,
         *UNFINISHED,
+        Journey.awaits.is_not(None),
         Journey.expires_at > clock.now(),
-        Journey.awaits.is_not(None) if provider is None else Journey.awaits == provider,
     )
-    if since is not None:
-        wanted = wanted.where(Journey.created_at > since)
-    return db.session.scalar(wanted.order_by(Journey.id.desc()).limit(1).options(*_WITH_FACTS))
 
 
 def note(journey: Journey, step: str, what: str, **detail: Any) -> None:
