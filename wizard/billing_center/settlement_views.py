@@ -9,6 +9,7 @@ from wizard.billing_center.views import bp
 from wizard.flows import arrival as leads
 from wizard.flows import claiming, journeys, show
 from wizard.flows.catalogue import FLOWS
+from wizard.flows.door_views import problem
 from wizard.flows.models import CHANGING
 from wizard.flows.views import show_step
 from wizard.forms import Button
@@ -29,7 +30,9 @@ def settlement(public_id: str) -> ResponseReturnValue:
 def arrived(arrival_id: str) -> ResponseReturnValue:
     """Choose what a purchase that this browser brought pays for. One that nobody can choose for is explained where it
     arrives."""
-    change = leads.change_for(arrival_id, identity.billing_account())
+    if (arrival := show.arrival_here()) is None:
+        return problem("elsewhere", None)
+    change = leads.change_for(arrival, identity.billing_account())
     if change is None:
         genuine(False)
         return redirect(url_for("doors.arrive", arrival_id=arrival_id), 303)
@@ -40,12 +43,13 @@ def arrived(arrival_id: str) -> ResponseReturnValue:
 @limited("account")
 def create_for(arrival_id: str) -> ResponseReturnValue:
     """Create a workspace for a purchase that this browser brought: it becomes this account's."""
-    account, arrival = identity.billing_account(), show.arrival_here()
-    if arrival is None or leads.problem_of(arrival) or not Button().validate_on_submit():
+    if (arrival := show.arrival_here()) is None:
+        return problem("elsewhere", None)
+    if leads.problem_of(arrival) or not Button().validate_on_submit():
         genuine(False)
         return redirect(url_for("doors.arrive", arrival_id=arrival_id), 303)
     try:
-        journey = claiming.bind_more(arrival.subscription, account)
+        journey = claiming.bind_more(arrival.subscription, identity.billing_account())
     except subscriptions.SubscriptionTaken:
         return redirect(url_for("doors.arrive", arrival_id=arrival_id), 303)
     return redirect(url_for("flows.step", reference=journey.reference, key="create"), 303)

@@ -7,7 +7,7 @@ import sqlalchemy as sa
 
 from wizard.accounts.models import BillingAccount
 from wizard.extensions import db
-from wizard.flows import journeys, show
+from wizard.flows import journeys
 from wizard.flows.claiming import is_lost
 from wizard.flows.models import Journey
 from wizard.marketplaces import arrivals
@@ -63,11 +63,10 @@ def _waiting_change(arrival: Arrival, account_id: int | None, other: Journey | N
     return None if change and other and other.created_at > change.created_at else change
 
 
-def change_for(arrival_id: str, account: BillingAccount) -> Journey | None:
+def change_for(arrival: Arrival, account: BillingAccount) -> Journey | None:
     """The change of settlement on which this account chooses what a purchase of this browser pays for: the one that
     waits for it, or one that is not written yet. None where the arrival leads somewhere else."""
-    arrival = show.arrival_here()
-    if arrival is None or problem_of(arrival) is not None:
+    if problem_of(arrival) is not None:
         return None
     provider = arrival.subscription.provider
     return journeys.waiting_change(account.id, provider) or journeys.of_change(account, awaits=provider)

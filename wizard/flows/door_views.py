@@ -58,7 +58,7 @@ def arrive(arrival_id: str) -> ResponseReturnValue:
     if lead.problem == "ended" and lead.arrival:
         return ended.page(lead.arrival.subscription)
     if lead.problem:
-        return _problem(lead.problem, lead.arrival)
+        return problem(lead.problem, lead.arrival)
     if lead.to_choose:
         return redirect(url_for("billing_center.arrived", arrival_id=arrival_id), 303)
     if lead.journey:
@@ -158,7 +158,8 @@ def _status(form: Form) -> int:
     return 422 if form.errors or form.form_errors else 200
 
 
-def _problem(kind: str, arrival: Arrival | None) -> ResponseReturnValue:
+def problem(kind: str, arrival: Arrival | None) -> ResponseReturnValue:
+    """What stopped an arrival, and the way on."""
     status = {"elsewhere": 404, "gone": 410}.get(kind, 200)
     everywhere = marketplaces.all_marketplaces()
     # Of an arrival that is not this browser's nothing is told, so the first marketplace has to do.

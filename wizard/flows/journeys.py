@@ -271,6 +271,7 @@ def _waiting_change(billing_account_id: int) -> tuple[sa.ColumnElement[bool], ..
         Journey.billing_account_id == billing_account_id,
         Journey.flow == CHANGING,
         *UNFINISHED,
+        Journey.awaits.is_not(None),
         Journey.expires_at > clock.now(),
     )
 
