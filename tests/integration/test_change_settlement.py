@@ -136,7 +136,7 @@ def test_each_rule_refuses_on_the_page_with_its_reason_and_when_it_ends(
     words = {
         young: {"en": "You can change this again on", "zh": "起可再次更改"},
         paid: {"en": "is still subscribed. Cancel that subscription at AWS first.", "zh": "且该订阅仍然有效"},
-        making: {"en": "It is still being made", "zh": "正在创建"},
+        making: {"en": "It is still being made", "zh": "仍在创建中"},
         closed: {"en": "is closed: it cannot be used any more", "zh": "已关闭"},
     }
     for workspace, said in words.items():

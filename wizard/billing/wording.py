@@ -161,7 +161,7 @@ def refused(refusal: settlement.Refusal, workspace: Workspace, to: Subscription 
         )
     return {
         settlement.BOUND: _("It is bound already"),
-        BEING_MADE: _("It is still being made. Bind it when it is ready"),
+        BEING_MADE: _("It is still being made. Come back when it is ready"),
         DISSOLVED: _("It was dissolved and cannot be used any more"),
         CLOSED: _("It was locked for 14 days and is closed: it cannot be used any more"),
         settlement.SUBSCRIPTION_ENDED: _(
