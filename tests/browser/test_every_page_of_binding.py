@@ -19,7 +19,8 @@ COPY = f"""
 INSERT INTO workspaces
   (public_id, origin, name, site_id, state, settlement_method, subscription_id, settlement_changed_at, locked_at,
    {KEPT})
-SELECT 'wksp_' || lower(hex(randomblob(8))), origin || ?, ?, ?, ?, ?, ?, ?, ?, {KEPT} FROM workspaces WHERE {HIS} AND name = 'Harbour'
+SELECT 'wksp_' || lower(hex(randomblob(8))), origin || ?, ?, ?, ?, ?, ?, ?, ?, {KEPT}
+FROM workspaces WHERE {HIS} AND name = 'Harbour'
 """
 
 
