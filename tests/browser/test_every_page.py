@@ -204,6 +204,9 @@ def test_the_pages_of_the_billing_center(tour: Tour) -> None:
     customer.press("Sign in")
     customer.reads("Workspace management")
     tour.look("workspaces")
+    workspace = str(tour.page.locator("tbody a").first.get_attribute("href"))
+    tour.open(workspace, "a workspace, with its history")
+    tour.open("/billing/account", "billing, account")
     tour.open("/billing/cloud-accounts", "cloud accounts")
     one = str(tour.page.locator("main a").first.get_attribute("href"))
 
@@ -226,6 +229,11 @@ def test_the_pages_of_the_billing_center(tour: Tour) -> None:
     database(tour.server, f"UPDATE subscriptions SET state = 'ended', ended_at = ? WHERE {mine}",
              LONG_AGO, walk.person.email)  # fmt: skip
     tour.open("/billing/cloud-accounts", "cloud accounts, one has ended")
+    tour.open(f"{one}/history", "the history of a cloud account that has ended")
+    tour.open("/billing/workspaces", "workspaces, all locked")
+    tour.open("/billing/workspaces?q=harbour&state=locked&page=2", "workspaces, narrowed")
+    tour.open("/billing/workspaces?q=nothing&state=active", "workspaces, none like that")
+    tour.open(workspace, "a workspace, locked")
     database(
         tour.server, f"UPDATE subscriptions SET billing_account_id = NULL WHERE {mine}", walk.person.email
     )
@@ -234,7 +242,12 @@ def test_the_pages_of_the_billing_center(tour: Tour) -> None:
     tour.page.goto(f"{tour.server.url}/sign-in?site=us1")
     customer.sign_in()
     tour.open("/console/", "many workspaces")
-    tour.looks.check(at_least=13)
+    tour.page.context.clear_cookies()
+    tour.open("/billing/forgot-password", "billing, forgot the password")
+    tour.page.locator("#username").fill(walk.person.username)
+    customer.press("Send code")
+    tour.look("billing, the code for a username")
+    tour.looks.check(at_least=22)
 
 
 @both_languages

@@ -12,6 +12,7 @@ from wizard.accounts.models import BillingAccount, ConsoleAccount
 from wizard.billing import settlement
 from wizard.billing import workspaces as billing
 from wizard.billing.models import Subscription, Workspace
+from wizard.billing.wording import cloud_account_name, refused
 from wizard.extensions import db
 
 pytestmark = pytest.mark.engines("sqlite")
@@ -38,6 +39,13 @@ def test_only_a_cloud_account_of_a_marketplace_it_lists_pays_for_a_workspace_the
         )
         refusal = settlement.refusal_of(workspace, subscription)
         assert (refusal.reason if refusal else None) == reason
+        if refusal:
+            with app.test_request_context():
+                said = refused(refusal, workspace, subscription)
+            assert (
+                said
+                == f"{cloud_account_name(subscription.cloud_account)} cannot pay for workspaces on us1 Oregon"
+            )
         account = db.session.get_one(ConsoleAccount, owner.console_id)
         payer = db.session.get_one(BillingAccount, owner.billing_id)
         wanted = billing.Order("us1", "Harbour", "en")

@@ -155,6 +155,12 @@ def test_a_renewal_is_a_new_agreement_with_a_licence_of_its_own(live: LiveSandbo
     assert live.post(f"/aws/purchases/{live.buy(style='legacy')['agreementId']}/renew")[0] == 400
 
 
+def test_other_entitlements_update_the_licence(live: LiveSandbox) -> None:
+    bought = live.buy()
+    live.post(f"/aws/purchases/{bought['agreementId']}/entitlements", {"entitlements": {"seats": 9}})
+    assert kinds(live) == [QUARTET[0], QUARTET[1], QUARTET[1]]
+
+
 def test_an_agreement_says_how_it_stands(live: LiveSandbox) -> None:
     def asked(agreement_id: str) -> dict[str, Any]:
         return live.aws("marketplace-agreement").describe_agreement(agreementId=agreement_id)

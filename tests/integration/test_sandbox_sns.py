@@ -136,6 +136,25 @@ def test_a_payment_that_fails_is_told_while_the_token_is_good(live: LiveSandbox)
     assert (status, answer["error"].split(":")[0]) == (400, "fails goes with style legacy or legacy_minimal")
 
 
+def test_other_entitlements_are_told_by_a_topic_of_their_own(live: LiveSandbox) -> None:
+    bought, endpoint = live.buy(partition="aws-cn", entitlements={"seats": 5}), Endpoint()
+    entitled = f"/aws/purchases/{bought['agreementId']}/entitlements"
+    for wanted in ({"seats": 9, "tier": "gold"}, {}):
+        assert live.post(entitled, {"entitlements": wanted})[1]["entitlements"] == wanted
+        asked = live.aws("marketplace-entitlement", "aws-cn").get_entitlements(ProductCode=CHINA_PRODUCT)
+        assert sorted(one["Dimension"] for one in asked["Entitlements"]) == sorted(wanted)
+    live.deliver(endpoint)
+    assert endpoint.actions == ["subscribe-success", "entitlement-updated", "entitlement-updated"]
+    last = endpoint.said[-1]
+    assert is_genuine(last, fetched(last["SigningCertURL"]))
+    assert last["TopicArn"] == TOPIC.replace("subscription-notification", "entitlement-notification")
+    assert endpoint.had[-1][2]["x-amz-sns-topic-arn"] == last["TopicArn"]
+    cancel(live, bought)
+    assert live.post(entitled, {"entitlements": {}})[0] == 409
+    assert live.post(entitled, {"entitlements": 5})[0] == 400
+    assert live.post("/aws/purchases/agmt-none/entitlements", {})[0] == 404
+
+
 def test_who_comes_back_in_time_is_never_told_of_as_gone(tmp_path: Path) -> None:
     with live_sandbox(tmp_path, pace=3600) as live:
         account, endpoint = "473081256394", Endpoint()

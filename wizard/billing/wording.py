@@ -141,6 +141,8 @@ def refused(refusal: settlement.Refusal, workspace: Workspace, to: Subscription 
         site = directory.get(workspace.site_id).label
         if to is None:
             return _("Workspaces on %(site)s cannot be settled by a Billing Center account", site=site)
+        if directory.allows(directory.get(workspace.site_id), to.provider):
+            cloud = cloud_account_name(to.cloud_account)  # Another account of the same cloud can.
         return _("%(cloud)s cannot pay for workspaces on %(site)s", cloud=cloud, site=site)
     if refusal.reason == settlement.OTHER_PAYS:
         assert refusal.payer is not None

@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping
 import requests
 from flask import Flask
 
-from wizard.sandbox.events import CONFIRMATION, topic_of
+from wizard.sandbox.events import CONFIRMATION
 from wizard.sandbox.messages import LOOK_EVERY, Message
 from wizard.sandbox.signing import envelope, subscription_arn
 from wizard.sandbox.web import Sandbox
@@ -78,8 +78,7 @@ class Courier:
             "x-amz-sns-topic-arn": said["TopicArn"],
         }
         if message.kind != CONFIRMATION:
-            topic = topic_of(message.partition, message.product_code or "")
-            headers["x-amz-sns-subscription-arn"] = subscription_arn(topic)
+            headers["x-amz-sns-subscription-arn"] = subscription_arn(said["TopicArn"])
         return self._post(url, json.dumps(said).encode(), headers)
 
 

@@ -104,6 +104,17 @@ def renew(agreement_id: str) -> tuple[Response, int]:
     return jsonify(made | {"previousAgreementId": agreement_id}), 201
 
 
+@doors.post("/aws/purchases/<agreement_id>/entitlements")
+def entitle(agreement_id: str) -> Response:
+    """Entitle a purchase to something else, ``{"entitlements": {dimension: int | float | bool | str}}``; to nothing
+    where it is empty, as when a contract has run out. 404 for no purchase, 409 for one that is over."""
+    wish = wish_of()
+    only(wish, ("entitlements",), "Known members: entitlements.")
+    asked = _entitlements(wish) or {}
+    sandbox().marketplace.entitle(agreement_id, asked)
+    return jsonify(agreementId=agreement_id, entitlements=asked)
+
+
 @doors.get("/aws/purchases/<agreement_id>/metering")
 def metering(agreement_id: str) -> Response:
     """What was counted for a purchase, the latest hour first, and all of it by dimension. 404 for no purchase."""

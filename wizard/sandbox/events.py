@@ -22,6 +22,7 @@ QUEUE, TOPIC = "queue", "topic"
 SELLER = ROLE_ACCOUNT
 NEVER = datetime(9999, 1, 1, tzinfo=UTC)
 CONFIRMATION = "SubscriptionConfirmation"
+ENTITLED = "entitlement-updated"
 
 _TOPICS_ACCOUNT = "287250355862"
 
@@ -67,6 +68,13 @@ def ended(purchase: Purchase, pace: float) -> list[Draft]:
     ]
 
 
+def entitled(purchase: Purchase, at: float) -> list[Draft]:
+    """What is said when a purchase is entitled to something else: that it is, and not to what."""
+    if purchase.is_licensed:
+        return [_licence(purchase, "License Updated", at)]
+    return [_notice(purchase, ENTITLED, at)]
+
+
 def confirmation(token: str, topic: str, at: float) -> Draft:
     """SNS asks an endpoint whether it wants a topic; ``token`` is what it answers with."""
     says = (
@@ -78,10 +86,11 @@ def confirmation(token: str, topic: str, at: float) -> Draft:
     )
 
 
-def topic_of(partition: str, product_code: str) -> str:
-    """The topic AWS makes for a listing's subscriptions."""
+def topic_of(partition: str, product_code: str, kind: str = "") -> str:
+    """The topic AWS makes for a listing's subscriptions, or the one for its entitlements, by the kind of a message."""
     here = PARTITIONS[partition]
-    return here.arn(f"sns:{here.region}:{_TOPICS_ACCOUNT}:aws-mp-subscription-notification-{product_code}")
+    about = "entitlement" if kind == ENTITLED else "subscription"
+    return here.arn(f"sns:{here.region}:{_TOPICS_ACCOUNT}:aws-mp-{about}-notification-{product_code}")
 
 
 def iso(seconds: float) -> str:

@@ -204,6 +204,20 @@ class Marketplace:
         self._messages.ring()
         return new, token
 
+    def entitle(self, agreement_id: str, entitled: Mapping[str, Value]) -> Purchase:
+        """Entitle a purchase to this, and to nothing else, for a year. Raises :class:`UnknownPurchase` or
+        :class:`PurchaseCancelled`."""
+        now = self._now()
+        with self._store.writing() as db:
+            purchase = _purchase(db, agreement_id)
+            if purchase.cancelled_at is not None:
+                raise PurchaseCancelled("This purchase is over. Make a new one.")
+            db.execute("DELETE FROM entitlements WHERE agreement_id = ?", [agreement_id])
+            _entitle(db, agreement_id, entitled, now)
+            self._tell(db, purchase, events.entitled(purchase, now))
+        self._messages.ring()
+        return purchase
+
     def find(self, agreement_id: str, partition: str | None = None) -> Purchase:
         """A purchase, of one partition or of any. Raises :class:`UnknownPurchase`."""
         with self._store.reading() as db:
@@ -309,11 +323,7 @@ class Marketplace:
             f"INSERT INTO purchases ({', '.join(members)}) VALUES ({', '.join(f':{m}' for m in members)})",  # noqa: S608
             members,
         )
-        until = purchase.created_at + ENTITLEMENT_SECONDS
-        db.executemany(
-            "INSERT INTO entitlements (agreement_id, dimension, value, expires_at) VALUES (?, ?, ?, ?)",
-            [(purchase.agreement_id, name, json.dumps(value), until) for name, value in entitled.items()],
-        )
+        _entitle(db, purchase.agreement_id, entitled, purchase.created_at)
         return _mint(db, purchase.agreement_id, purchase.created_at, fault, count)
 
     def _end(self, db: sqlite3.Connection, agreement_id: str, ended_as: str) -> bool:
@@ -353,6 +363,16 @@ def _of_customer(db: sqlite3.Connection, purchase: Purchase) -> list[str]:
         [purchase.partition, purchase.product_code, purchase.customer_identifier],
     )
     return [row["agreement_id"] for row in rows]
+
+
+def _entitle(db: sqlite3.Connection, agreement_id: str, entitled: Mapping[str, Value], now: float) -> None:
+    db.executemany(
+        "INSERT INTO entitlements (agreement_id, dimension, value, expires_at) VALUES (?, ?, ?, ?)",
+        [
+            (agreement_id, name, json.dumps(value), now + ENTITLEMENT_SECONDS)
+            for name, value in entitled.items()
+        ],
+    )
 
 
 def _entitled(db: sqlite3.Connection, agreement_id: str) -> dict[str, Value]:

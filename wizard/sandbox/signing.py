@@ -83,7 +83,7 @@ class Signer:
 
 def envelope(message: Message, signer: Signer, sns_url: str) -> dict[str, str]:
     """A message as SNS posts it. ``sns_url``: where its certificate is found and subscriptions are confirmed."""
-    topic = topic_of(message.partition, message.product_code or "")
+    topic = topic_of(message.partition, message.product_code or "", message.kind)
     said = {
         "Type": "Notification",
         "MessageId": message.message_id,
