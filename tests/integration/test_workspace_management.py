@@ -205,7 +205,7 @@ def test_its_page_tells_what_happened_when_and_by_whom(app: Flask, client: Clien
     tell(
         app,
         made,
-        (SETTLED, BILLING_CENTER, None, "journey SK-1234-ABCD"),
+        (SETTLED, BILLING_CENTER, None, f"journey SK-1234-ABCD of billing account {owner.billing_id}"),
         (SETTLED, AWS, bought, f"billing account {owner.billing_id}"),
         (LOCKED, NONE, bought, "marketplace aws"),
         (UNLOCKED, AWS, bought, f"console account {owner.console_id}"),
