@@ -96,7 +96,12 @@ def claim(subscription_id: int, billing_account_id: int) -> list[outbox.Due]:
         )
         .values(
             billing_account_id=billing_account_id,
-            claimed_at=sa.func.coalesce(Subscription.claimed_at, now),
+            claimed_at=sa.case(
+                (Subscription.claimed_at.is_not(None), Subscription.claimed_at),
+                # Claimed by a process of the version before, which does not write down when.
+                (Subscription.billing_account_id.is_not(None), Subscription.created_at),
+                else_=now,
+            ),
         )
         .returning(Subscription.claimed_at),
         execution_options={"synchronize_session": False},
