@@ -53,10 +53,10 @@ def keep_calendar(app: Flask, go_on: Callable[[], bool] = lambda: True) -> None:
     """Do what is due because time has passed, a batch a transaction, while ``go_on()``. Safe twice, and late."""
     with app.app_context():
         for due in (
+            reminders.remind,
             inbox.replay_waiting,
             reconciliation.unanswered,
             reconciliation.begin,
-            reminders.remind,
             locks.warn,
             locks.close,
         ):

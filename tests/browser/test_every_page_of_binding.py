@@ -19,7 +19,8 @@ COPY = f"""
 INSERT INTO workspaces
   (public_id, origin, name, site_id, state, settlement_method, subscription_id, settlement_changed_at, locked_at,
    {KEPT})
-SELECT public_id || ?, origin || ?, ?, ?, ?, ?, ?, ?, ?, {KEPT} FROM workspaces WHERE {HIS} AND name = 'Harbour'
+SELECT 'wksp_' || lower(hex(randomblob(8))), origin || ?, ?, ?, ?, ?, ?, ?, ?, {KEPT}
+FROM workspaces WHERE {HIS} AND name = 'Harbour'
 """
 
 
@@ -35,8 +36,8 @@ def add(
 ) -> None:
     """Another workspace of somebody who has *Harbour*."""
     method = "aws" if paid_by else "billing_center"
-    facts = (name, site, state, method, paid_by, changed_at, locked_at)
-    database(server, COPY, f"_{name[:3].lower()}", name, *facts, owner.email)
+    facts = (name, name, site, state, method, paid_by, changed_at, locked_at)
+    database(server, COPY, *facts, owner.email)
 
 
 @pytest.fixture(params=["en", "zh"])

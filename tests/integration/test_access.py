@@ -185,6 +185,7 @@ def test_each_door_that_takes_something_has_a_limit_for_one_address(in_productio
         "/forgot-password/code",
         "/forgot-password/code/resend",
         "/forgot-password/new",
+        "/billing/unlock",
         "/go-on/nobodys",
         "/go-on/nobodys/code",
         "/go-on/nobodys/code/resend",

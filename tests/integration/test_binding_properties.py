@@ -465,9 +465,9 @@ class Binding(RuleBasedStateMachine):
                 key = (each.workspace_id, each.number)
                 now = (each.method, each.subscription_id, each.by)
                 assert self.settled.setdefault(key, now) == now, "history was rewritten"
-                if each.by == "established" or each.by.removeprefix("journey ") in activated:
+                who = each.by.removeprefix("journey ").partition(" ")[0]
+                if each.by == "established" or who in activated:
                     continue
-                who = each.by.removeprefix("journey ")
                 assert any(
                     (who, what, workspace.public_id) in told
                     for what in ("bound", "ordered", "registered and ordered")

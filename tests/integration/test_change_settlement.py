@@ -8,11 +8,13 @@ import sqlalchemy as sa
 from flask import Flask
 
 from tests.support import rows
+from tests.support.binding import Binding
 from tests.support.client import Client
 from tests.support.established import landed_before
 from tests.support.factories import Person
 from tests.support.page import Page
 from tests.support.possessions import Owner, accounts_of, change_all, purchases, sign_in, workspaces
+from tests.support.walk import Walk
 from wizard import clock
 from wizard.billing.models import BEING_MADE, CLOSED, ENDED, LOCK, Subscription, Workspace
 from wizard.extensions import db
@@ -136,7 +138,7 @@ def test_each_rule_refuses_on_the_page_with_its_reason_and_when_it_ends(
     words = {
         young: {"en": "You can change this again on", "zh": "起可再次更改"},
         paid: {"en": "is still subscribed. Cancel that subscription at AWS first.", "zh": "且该订阅仍然有效"},
-        making: {"en": "It is still being made", "zh": "正在创建"},
+        making: {"en": "It is still being made", "zh": "仍在创建中"},
         closed: {"en": "is closed: it cannot be used any more", "zh": "已关闭"},
     }
     for workspace, said in words.items():
@@ -372,6 +374,80 @@ def test_a_purchase_that_ends_while_it_waits_to_be_chosen_for_says_so(
     assert said[why] in page.text
     assert settled(app, harbour) == [("billing_center", None)]
     assert page.link("Subscribe to AWS")
+
+
+def ends(app: Flask, walk: Walk, why: str) -> None:
+    """AWS says that this customer's purchase has ended."""
+    with app.app_context():
+        agreement = Subscription.agreement_id == walk.bought["agreementId"]
+        facts = {"state": ENDED, "why": why, "ended_at": clock.now(), "on_end": LOCK}
+        db.session.execute(sa.update(Subscription).where(agreement).values(**facts))
+        db.session.commit()
+
+
+def test_who_registers_when_the_subscription_fails_is_told_and_goes_on_without_it(
+    app: Flask, walk: Walk
+) -> None:
+    """Whatever they send next is kept: the page after it says what AWS reported."""
+    walk.to_company()
+    ends(app, walk, "failed")
+    walk.give_company()
+    assert walk.page.h1 == "AWS reported that this subscription failed"
+    assert walk.page.link("Subscribe to AWS")
+    walk.page = walk.client.submit(walk.page, "Go on without it")
+    assert walk.page.h1 == "Activation method"
+    walk.activate(method="billing_center")
+    walk.wait_until_made()
+    assert walk.page.h1 == "Activation successful"
+
+
+def test_activating_with_a_subscription_that_was_cancelled_keeps_what_was_typed(
+    app: Flask, walk: Walk
+) -> None:
+    walk.to_activation()
+    ends(app, walk, "cancelled")
+    walk.activate(workspace_name="Beacon")
+    assert walk.page.h1 == "AWS reported that this subscription was cancelled"
+    walk.page = walk.client.submit(walk.page, "Go on without it")
+    assert walk.page.form("Activate").fields["workspace_name"] == ["Beacon"]
+    with app.app_context():
+        assert db.session.scalars(sa.select(Workspace)).all() == []
+
+
+def test_who_subscribes_again_goes_on_where_they_stopped(app: Flask, walk: Walk) -> None:
+    walk.to_activation()
+    ends(app, walk, "failed")
+    stopped = walk.reference
+    walk.bought = {}
+    walk.land().say_new()
+    assert walk.page.h1 == "Activation method"
+    assert walk.reference == stopped
+    assert walk.bought["customerAWSAccountId"][:4] in walk.page.text
+
+
+@pytest.mark.parametrize("language", ["en", "zh"])
+def test_who_binds_when_the_subscription_is_cancelled_is_told(
+    app: Flask, walk: Walk, owner: Owner, language: str
+) -> None:
+    workspaces(app, owner)
+    bind = Binding.of(walk, owner.person, language=language)
+    bind.to_workspaces()
+    ends(app, bind, "cancelled")
+    page = bind.client.get(bind.page.url, follow=True)
+    said = {"en": "AWS reported that this subscription was cancelled", "zh": "AWS 通知：此订阅已取消"}
+    assert page.h1 == said[language]
+    assert "Harbour 1" not in page.text
+    bind.land()  # Once more with the same link: it leads to the same.
+    assert bind.page.h1 == said[language]
+
+
+def test_what_a_renewal_pays_for_is_shown_as_before(app: Flask, walk: Walk) -> None:
+    walk.to_end()
+    ends(app, walk, "renewed")
+    with app.app_context():
+        db.session.execute(sa.update(Subscription).values(on_end="stay"))
+        db.session.commit()
+    assert walk.client.get(walk.page.url).h1 == "Activation successful"
 
 
 # Many -------------------------------------------------------------------------------------------------------

@@ -407,6 +407,7 @@ def test_a_locked_workspace_has_fourteen_days_from_when_we_learned_it(app: Flask
         subscriptions.hold(bought)
         endings.live(bought, endings.Life(clock.now() - 5 * DAY, CANCELLED))
         assert locks.time_left(workspace) > 13 * DAY
+        bought.warned_at = clock.now() + 11 * DAY
         with clock.at(clock.now() + 20 * DAY):
             assert locks.time_left(workspace) == timedelta()
 
@@ -416,55 +417,6 @@ def calendar(app: Flask, when: Any) -> None:
         db.session.commit()
         worker.keep_calendar(app)
         work(app)
-
-
-def test_its_owner_is_warned_three_days_before_it_is_closed(app: Flask, sites: Sites, small: None) -> None:
-    with app.app_context():
-        world = World()
-        bought = world.purchase("1")
-        mine = [world.workspace(bought) for _ in range(5)]
-        world.end(bought)
-        start = bought.stopped_at
-        assert start is not None
-        for days, warned, closed in (
-            (10.9, 0, 0),
-            (11, 1, 0),
-            (11, 1, 0),
-            (13.9, 1, 0),
-            (14, 1, 5),
-            (15, 1, 5),
-        ):
-            calendar(app, start + days * DAY)
-            assert len(mails("warning")) == warned, days
-            assert len([w for w in mine if w.state == CLOSED]) == closed, days
-        assert len(mails("closed")) == 1
-        for workspace in mine:
-            assert history(workspace)[-1] == (CLOSED, NONE)
-            assert sites.state(workspace) == "closed"
-            refusal = settlement.refusal_of(workspace, None)
-            assert refusal is not None
-            assert refusal.reason == CLOSED
-
-
-@pytest.mark.engines("sqlite")
-def test_a_calendar_that_was_away_closes_nothing_before_its_owner_had_three_days(
-    app: Flask, sites: Sites
-) -> None:
-    with app.app_context():
-        world = World()
-        bought = world.purchase("1")
-        workspace = world.workspace(bought)
-        world.end(bought)
-        start = bought.stopped_at
-        assert start is not None
-        calendar(app, start + 19 * DAY)
-        assert workspace.state != CLOSED
-        assert len(mails("warning")) == 1
-        assert locks.closes_at(workspace) == start + 22 * DAY
-        calendar(app, start + 21.9 * DAY)
-        assert workspace.state != CLOSED
-        calendar(app, start + 22 * DAY)
-        assert workspace.state == CLOSED
 
 
 @pytest.mark.engines("sqlite")

@@ -96,7 +96,8 @@ def test_every_effect_has_its_event_and_its_line_of_history(
         ]
         journey = db.session.scalars(sa.select(Journey)).one()
         by = [s.by for s in db.session.scalars(sa.select(Settlement).order_by(Settlement.at))]
-        assert by == ["test", f"journey {journey.reference}", f"journey {journey.reference}"]
+        doer = f"journey {journey.reference} of billing account {journey.billing_account_id}"
+        assert by == ["test", doer, doer]
 
 
 def test_a_username_nobody_has_is_told_to_support_as_nobodys(app: Flask, binding: Binding) -> None:

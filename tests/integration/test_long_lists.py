@@ -15,8 +15,9 @@ from tests.support.factories import Person
 from tests.support.page import Page
 from tests.support.possessions import Owner, accounts_of, purchases, workspaces
 from tests.support.walk import Walk
+from wizard import clock
 from wizard.billing import workspaces as lists
-from wizard.billing.models import Subscription
+from wizard.billing.models import ENDED, LOCK, Subscription
 from wizard.extensions import db
 
 WORKSPACES = 5_000
@@ -68,6 +69,23 @@ def test_the_console_shows_thousands_of_workspaces_page_by_page(
     assert names(last) == harbours(20, 1)
     assert "Next page" not in last.links
     assert signed_in.click(last, "Harbour 7").h1 == "Harbour 7"
+
+
+def test_workspace_management_shows_thousands_with_the_locked_ones_first(
+    app: Flask, owner: Owner, signed_in: Client
+) -> None:
+    (pays,) = purchases(app, owner)
+    (lost,) = purchases(app, owner, state=ENDED, on_end=LOCK, stopped_at=clock.now())
+    workspaces(app, owner, 2, lost, name="Locked")
+    workspaces(app, owner, WORKSPACES, pays)
+    first = signed_in.get("/billing/workspaces")
+    assert "5,002 workspaces, 2 locked" in first.text
+    assert [row.get_text() for row in first.soup.select("tbody th a")][:3] == ["Locked"] * 2 + [
+        "Harbour 5000"
+    ]
+    last = signed_in.get("/billing/workspaces?method=aws&state=active&site=us1&page=250")
+    assert "5,000 workspaces · Show all" in last.text
+    assert last.soup.select("tbody th a")[-1].get_text() == "Harbour 1"
 
 
 def test_binding_goes_through_thousands_of_workspaces_page_by_page(

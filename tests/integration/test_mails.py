@@ -71,6 +71,11 @@ MAILS: dict[str, dict[str, Any]] = {
         "go_on_url": GO_ON,
     },
 }
+MAILS["doubts"] = {
+    "count": 52,
+    "findings": [("AWS account 7828 5828 5006 <&>, Agreement agmt-1", "The marketplace says cancelled.")],
+    "more": 51,
+}
 _ENDED = {
     "count": 3,
     "sites": [("us1 Oregon", ["Harbour <& lamps>", "Lantern"]), ("eu1 Frankfurt", ["Pier"])],
@@ -112,6 +117,7 @@ SAID_BY = {
     "no_account": ("site", "forgot_url", "register_url"),
     "wrong_site": ("site",),
     "account_bound": ("username", "cloud_account", "when", "go_on_url", "reference"),
+    "doubts": (),
     "reminder": ("product", "cloud_account", "left", "cloud", "go_on_url", "reference"),
 }
 """What each mail must tell."""

@@ -1,5 +1,6 @@
 """The one reminder: who bought, gave an address and stopped is written to once; nobody else is written to at all."""
 
+import itertools
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -266,7 +267,7 @@ def test_a_worker_that_is_asked_to_stop_stops_between_two_batches(
     monkeypatch.setattr(reminders, "BATCH", 2)
     for _person in range(5):
         Stopped(app)
-    turns = iter((True, True, False))
+    turns = itertools.chain((True, True), itertools.repeat(False))
     with clock.at(START + DAY):
         worker.keep_calendar(app, lambda: next(turns))
     assert asked_for(app) == 4

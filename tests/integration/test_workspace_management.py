@@ -74,6 +74,7 @@ def all_sorts(app: Flask, owner: Owner) -> Owner:
     return owner
 
 
+@pytest.mark.engines("sqlite")
 def test_every_workspace_says_what_settles_it_and_what_can_be_done_the_locked_one_first(
     client: Client, all_sorts: Owner
 ) -> None:
@@ -127,6 +128,7 @@ def test_the_list_is_narrowed_by_name_site_method_and_state_in_its_address(
     assert chosen["value"] == "us1"
 
 
+@pytest.mark.engines("sqlite")
 def test_pages_of_a_narrowed_list_stay_narrowed(app: Flask, client: Client, owner: Owner) -> None:
     workspaces(app, owner, 45)
     workspaces(app, owner, 45, name="Elsewhere", site_id="eu1")
@@ -141,6 +143,7 @@ def test_pages_of_a_narrowed_list_stay_narrowed(app: Flask, client: Client, owne
     assert list(rows(client.click(beyond, "Go to the first page"))) == list(rows(first))
 
 
+@pytest.mark.engines("sqlite")
 def test_an_account_without_a_workspace_is_told_what_would_show_here(client: Client, owner: Owner) -> None:
     page = sign_in(client, owner)
     assert "None yet. A workspace that this account settles shows here" in page.text
@@ -195,13 +198,14 @@ def tell(app: Flask, workspace: int, *lines: tuple[str, str, int | None, str]) -
         db.session.commit()
 
 
+@pytest.mark.engines("sqlite")
 def test_its_page_tells_what_happened_when_and_by_whom(app: Flask, client: Client, owner: Owner) -> None:
     bought = ended(app, owner, cloud_account="441722908813")
     (made,) = workspaces(app, owner, 1, bought, name="Staging")
     tell(
         app,
         made,
-        (SETTLED, BILLING_CENTER, None, "journey SK-1234-ABCD"),
+        (SETTLED, BILLING_CENTER, None, f"journey SK-1234-ABCD of billing account {owner.billing_id}"),
         (SETTLED, AWS, bought, f"billing account {owner.billing_id}"),
         (LOCKED, NONE, bought, "marketplace aws"),
         (UNLOCKED, AWS, bought, f"console account {owner.console_id}"),
@@ -227,6 +231,7 @@ def test_its_page_tells_what_happened_when_and_by_whom(app: Flask, client: Clien
         assert "the list ends before this page" in client.get(f"{page.path}?page=2").text
 
 
+@pytest.mark.engines("sqlite")
 @pytest.mark.parametrize(
     ("state", "said"), [(DISSOLVED, "Dissolved"), (CLOSED, "Closed"), (BEING_MADE, "Ready in about a minute")]
 )
@@ -243,6 +248,7 @@ def test_a_workspace_that_cannot_be_changed_says_what_it_is(
 # What a purchase paid for ------------------------------------------------------------------------------------
 
 
+@pytest.mark.engines("sqlite")
 def test_a_purchase_that_ended_says_what_it_locked_and_leads_to_unlocking_it(
     app: Flask, client: Client, owner: Owner
 ) -> None:
@@ -259,6 +265,7 @@ def test_a_purchase_that_ended_says_what_it_locked_and_leads_to_unlocking_it(
         assert "It pays for nothing any more." in client.get(f"/billing/cloud-accounts/{nothing}").text
 
 
+@pytest.mark.engines("sqlite")
 def test_a_purchase_has_a_history_with_its_end_and_its_workspaces(
     app: Flask, client: Client, owner: Owner
 ) -> None:

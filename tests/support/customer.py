@@ -65,7 +65,13 @@ CHINESE = {
     "Your workspace is being made": "正在创建您的工作空间",
     "Activation successful": "开通成功",
     "Cloud accounts": "云账号",
+    # … in the Billing Center …
     "Workspace management": "工作空间管理",
+    "Change settlement method": "更改结算方式",
+    "Settlement method": "结算方式",
+    "AWS account settlement": "AWS 账号结算",
+    "Registered cloud account settlement": "已登记云账号结算",
+    "Confirm submission": "确认提交",
     # … and who binds a purchase to an account they have.
     "Bind Billing Center account": "绑定费用中心账号",
     "Bind workspace": "绑定工作空间",

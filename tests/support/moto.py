@@ -43,7 +43,10 @@ class Moto:
         )
 
     def queue(self, visible_after: int = 30) -> str:
-        """The address of a new queue; what was given out and not deleted is there again after so many seconds."""
+        """The address of a new queue; what was given out and not deleted is there again after so many seconds.
+
+        moto is slow with many messages: for hundreds, ask the sandbox.
+        """
         made = self.sqs.create_queue(
             QueueName=f"from-aws-{next(_numbers)}", Attributes={"VisibilityTimeout": str(visible_after)}
         )

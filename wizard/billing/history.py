@@ -1,5 +1,7 @@
 """What has happened to what settles a workspace, and to what a purchase pays for: read by page, and told in words."""
 
+import re
+
 import sqlalchemy as sa
 import sqlalchemy.orm
 from flask import current_app
@@ -58,13 +60,18 @@ def what(line: Settlement) -> str:
 
 def by(line: Settlement, workspace: Workspace, account: BillingAccount) -> str:
     """Who did it, for the Billing Center account that settles the workspace. :attr:`.Settlement.by` says it to us."""
+    journey = re.match(r"journey (\S+)(?: of )?", line.by)
+    doer = line.by[journey.end() :] if journey else line.by
+    named = ""
+    if doer == f"billing account {account.id}":
+        named = _("%(username)s in the Billing Center", username=account.username)
+    elif doer == f"console account {workspace.owner_id}":
+        named = _("%(username)s in the console", username=workspace.owner.username)
+    if journey:
+        return " · ".join(filter(None, (named, f"{_('Reference')} {journey[1]}")))
+    if named:
+        return named
     who, _space, which = line.by.rpartition(" ")
-    if who == "journey":
-        return f"{_('Reference')} {which}"
-    if line.by == f"billing account {account.id}":
-        return _("%(username)s in the Billing Center", username=account.username)
-    if line.by == f"console account {workspace.owner_id}":
-        return _("%(username)s in the console", username=workspace.owner.username)
     if who == "marketplace" and which in current_app.extensions["marketplaces"]:
         return str(current_app.extensions["marketplaces"][which].words.title)
     if line.by == "calendar":

@@ -162,7 +162,8 @@ class Settlement(Base):
     ``what`` happened: "settled" (from ``at`` on it was settled this way), "locked" (the subscription that paid had
     ended), "unlocked" (it, or what follows it, pays again), "closed" or "dissolved". ``number`` counts from 1, its
     first settlement, so that two changes at once are one change and a refusal. ``by`` names who did it, always in the
-    same way: "journey SK-XXXX-XXXX", "billing account 7", "console account 12", "marketplace aws-cn", "calendar", or
+    same way: "journey SK-XXXX-XXXX of billing account 7" (… "of console account 12"; alone where neither was known),
+    "billing account 7", "console account 12", "marketplace aws-cn", "calendar", or
     :data:`wizard.billing.settlement.BEFORE`.
     """
 

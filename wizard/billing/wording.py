@@ -17,6 +17,7 @@ from wizard.billing.models import (
     DISSOLVED,
     EXPIRED,
     FAILED,
+    LOCK,
     NONE,
     TERMINATED,
     CloudAccount,
@@ -37,6 +38,15 @@ def cloud_account_kind(account: CloudAccount) -> str:
 def cloud_account_name(account: CloudAccount) -> str:
     """ "AWS account 7828 5828 5006" """
     return f"{cloud_account_kind(account)} {account_number(account.account_id)}"
+
+
+def when_cancelled(provider: str, cloud: str) -> str:
+    """What cancelling a purchase will do to the workspaces it pays for, in a sentence."""
+    if current_app.config["ON_CANCEL"][provider] == LOCK:
+        return _(
+            "If you cancel at %(cloud)s, what it pays for is locked until something else does.", cloud=cloud
+        )
+    return _("If you cancel at %(cloud)s, your Billing Center account pays from then on.", cloud=cloud)
 
 
 def purchase_id(subscription: Subscription) -> tuple[str, str]:
@@ -163,7 +173,7 @@ def refused(refusal: settlement.Refusal, workspace: Workspace, to: Subscription 
         )
     return {
         settlement.BOUND: _("It is bound already"),
-        BEING_MADE: _("It is still being made. Bind it when it is ready"),
+        BEING_MADE: _("It is still being made. Come back when it is ready"),
         DISSOLVED: _("It was dissolved and cannot be used any more"),
         CLOSED: _("It was locked for 14 days and is closed: it cannot be used any more"),
         settlement.SUBSCRIPTION_ENDED: _(

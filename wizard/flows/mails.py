@@ -5,10 +5,12 @@ from typing import Any
 
 import sqlalchemy as sa
 from babel.lists import format_list
+from flask import current_app
 from flask_babel import force_locale
 from sqlalchemy.orm import joinedload
 
 from wizard import mail
+from wizard.billing.models import Subscription
 from wizard.billing.wording import cloud_account_name
 from wizard.extensions import db
 from wizard.flows import line, resumption
@@ -41,10 +43,16 @@ def bound_mail(journey: Journey, at: datetime) -> dict[str, Any]:
         "username": account.username,
         "cloud_account": cloud_account,
         "when": when,
-        "go_on_url": resumption.url_of(journey),
+        "finished": journey.is_finished,
+        "go_on_url": what_it_pays_for(purchase) if journey.is_finished else resumption.url_of(journey),
         "reference": journey.reference,
     }
     return {"to": account.email, "name": "account_bound", "locale": account.locale, "context": context}
+
+
+def what_it_pays_for(purchase: Subscription) -> str:
+    """The Billing Center's page of a purchase, as a mail leads there."""
+    return f"{current_app.config['PUBLIC_URL']}/billing/cloud-accounts/{purchase.id}"
 
 
 def reminder(journey: Journey, left: list[Any]) -> dict[str, Any]:

@@ -68,8 +68,13 @@ class Journey(Base):
 
     @property
     def named(self) -> str:
-        """What a history calls whoever was on this journey."""
-        return f"journey {self.reference}"
+        """What a history calls whoever was on this journey: the account that acts on it, as far as there is one."""
+        account = ""
+        if self.billing_account_id is not None:
+            account = f" of billing account {self.billing_account_id}"
+        elif self.console_account_id is not None:
+            account = f" of console account {self.console_account_id}"
+        return f"journey {self.reference}{account}"
 
     @property
     def is_written(self) -> bool:

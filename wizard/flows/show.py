@@ -15,7 +15,7 @@ from wizard.accounts import addresses, usernames
 from wizard.accounts import directory as accounts
 from wizard.accounts.models import ConsoleAccount
 from wizard.billing.models import ACTIVE, AWS, BILLING_CENTER, CloudAccount, Subscription
-from wizard.billing.wording import cloud_account_kind, cloud_account_name
+from wizard.billing.wording import cloud_account_kind, cloud_account_name, when_cancelled
 from wizard.brand import SiteConfig
 from wizard.extensions import SAFE_METHODS
 from wizard.flows import line
@@ -60,6 +60,7 @@ def payment(account: CloudAccount) -> dict[str, Any]:
     return {
         "cloud": words.cloud,
         "account": cloud_account_name(account),
+        "when_cancelled": when_cancelled(account.provider, words.cloud),
         "paid_through": _(
             "%(product)s, %(marketplace)s", product=line.product_title(), marketplace=words.title
         ),

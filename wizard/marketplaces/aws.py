@@ -288,11 +288,16 @@ class AwsMarketplace:
 
     @outside_transaction
     def status(self, purchase: Purchase) -> str:
-        """The status of the agreement (``DescribeAgreement``): "ACTIVE", or how it ended. "" where none is told."""
+        """The status of the agreement (``DescribeAgreement``), "UNKNOWN" for none. "" where AWS tells nothing."""
         if not purchase.agreement_id or not self._partition.tells_contacts:
             return ""
         with self._letting_us_ask():
-            answer = self._clients.agreements().describe_agreement(agreementId=purchase.agreement_id)
+            try:
+                answer = self._clients.agreements().describe_agreement(agreementId=purchase.agreement_id)
+            except ClientError as error:
+                if error.response.get("Error", {}).get("Code") == "ResourceNotFoundException":
+                    return "UNKNOWN"
+                raise
         return str(answer.get("status", ""))
 
     @contextmanager

@@ -39,7 +39,7 @@ UNANSWERED_AFTER = timedelta(hours=1)
 
 BATCH = 20
 SECONDS = 20.0
-PAUSE = 0.1
+PAUSE = 0.05
 """Purchases in one entry of the outbox, how long it may take, and seconds between two questions: AWS allows few a
 second, and shares them with the landings."""
 
@@ -203,12 +203,12 @@ def _name(subscription: Subscription) -> str:
 def in_words(doubt: str) -> str:
     """What is doubted about a purchase, for staff."""
     words = {
-        NO_ENTITLEMENTS: _("The marketplace lists no entitlement for it any more, and here it still pays."),
-        NO_END: _("Its licence was taken back and no message said why, so it was ended."),
-        NO_SUCCESSOR: _("It was renewed, and as what has not been told. Its workspaces stay as they are."),
+        NO_ENTITLEMENTS: _("The marketplace lists no entitlement for it any more, and it still pays here."),
+        NO_END: _("Its licence was taken back and no message said why, so it was ended here."),
+        NO_SUCCESSOR: _("It was renewed, and nothing said as what. Its workspaces stay as they are."),
     }
     return words.get(
-        doubt, _("The marketplace says %(status)s, and here it still pays.", status=doubt.lower())
+        doubt, _("The marketplace says it is %(status)s, and it still pays here.", status=doubt.lower())
     )
 
 
