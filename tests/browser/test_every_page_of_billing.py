@@ -19,7 +19,18 @@ from tests.support.factories import Person
 from tests.support.server import Server
 from tests.support.tour import Tour
 from wizard import clock, create_app
-from wizard.billing.models import BEING_MADE, CANCELLED, CLOSED, DISSOLVED, ENDED, LOCK, RENEWED, Subscription
+from wizard.billing import settlement
+from wizard.billing.models import (
+    BEING_MADE,
+    CANCELLED,
+    CLOSED,
+    DISSOLVED,
+    ENDED,
+    LOCK,
+    RENEWED,
+    Subscription,
+    Workspace,
+)
 from wizard.extensions import db
 from wizard.marketplaces.models import Arrival
 
@@ -58,6 +69,9 @@ class Company:
         self.add("Dissolved", cancelled, state=DISSOLVED)
         for number in range(21):
             self.add(f"Pier {number}", other)
+        with app.app_context():
+            settlement.write_first_lines(list(db.session.scalars(sa.select(Workspace.id))))
+            db.session.commit()
 
     @staticmethod
     def over(why: str = CANCELLED) -> dict[str, Any]:
@@ -136,14 +150,14 @@ def test_the_pages_of_the_billing_center(
 
 
 def test_the_pages_of_changing(tour: Tour, company: Company, sign_in: Callable[[str], None]) -> None:
-    def settlement(name: str) -> str:
+    def change(name: str) -> str:
         return f"/billing/workspaces/{company.ids[name]}/settlement"
 
     sign_in("/billing/sign-in")
-    tour.open(settlement("Just changed"), "changed too soon")
-    tour.open(settlement(LONG), "a subscription that is active")
-    tour.open(settlement("Quay"), "unlock")
-    tour.open(settlement("Harbour"), "change")
+    tour.open(change("Just changed"), "changed too soon")
+    tour.open(change(LONG), "a subscription that is active")
+    tour.open(change("Quay"), "unlock")
+    tour.open(change("Harbour"), "change")
     do(tour)
     tour.look_at_errors("nothing chosen")
     tour.page.locator("[value=aws]").check()
