@@ -165,7 +165,7 @@ def refusal_of(workspace: Workspace, to: Subscription | None) -> Refusal | None:
     """Why a workspace cannot be settled by this subscription, or by its Billing Center account without one; None if it
     can. Asks no database.
 
-    A locked workspace may always change: that is how it is unlocked.
+    Asks no interval and no payer of one that :func:`is_free`.
     """
     settled_so = is_settled_by(workspace, to)
     if workspace.state in (DISSOLVED, CLOSED, BEING_MADE) and not settled_so:
@@ -176,7 +176,7 @@ def refusal_of(workspace: Workspace, to: Subscription | None) -> Refusal | None:
         return Refusal(BOUND)
     if not is_allowed(workspace, *(to.paid_through if to else (BILLING_CENTER,))):
         return Refusal(SITE)
-    return None if is_locked(workspace) else refusal_to_leave(workspace)
+    return refusal_to_leave(workspace)
 
 
 def is_allowed(workspace: Workspace, method: str, marketplace: str | None = None) -> bool:
@@ -186,8 +186,17 @@ def is_allowed(workspace: Workspace, method: str, marketplace: str | None = None
     return any_method or directory.allows(site, method, marketplace)
 
 
+def is_free(workspace: Workspace) -> bool:
+    """Whether it may change at any time, and that does not count: locked, which is how it is unlocked; or what pays has
+    ended and was renewed as nobody has told what."""
+    paying = payer(workspace)
+    return is_locked(workspace) or (paying is not None and not paying.pays)
+
+
 def refusal_to_leave(workspace: Workspace) -> Refusal | None:
     """Why a workspace stays with what settles it, whatever would settle it instead; None if it may leave."""
+    if is_free(workspace):
+        return None
     paying = payer(workspace)
     if paying is not None and not current_app.config["SETTLEMENT_LEAVE_ACTIVE_SUBSCRIPTION"]:
         return Refusal(OTHER_PAYS, payer=paying.cloud_account)
@@ -219,7 +228,7 @@ def settle(workspaces: Sequence[Workspace], to: Subscription | None, by: str) ->
     wanted = _allowed(workspaces, to)
     if not wanted:
         return []
-    counted = [w.id for w in wanted if not is_locked(w)]
+    counted = [w.id for w in wanted if not is_free(w)]
     told = [w.id for w in wanted if w.locked_at is not None]
     write_first_lines([w.id for w in wanted if w.settlement_number == 1])
     with db.session.begin_nested() as tried:
