@@ -441,6 +441,16 @@ def test_who_binds_when_the_subscription_is_cancelled_is_told(
     assert bind.page.h1 == said[language]
 
 
+def test_the_right_code_for_a_purchase_that_has_ended_is_not_called_wrong(
+    app: Flask, walk: Walk, owner: Owner
+) -> None:
+    bind = Binding.of(walk, owner.person)
+    bind.land().say_have().name_account()
+    ends(app, bind, "cancelled")
+    assert bind.enter_code().h1 == "AWS reported that this subscription was cancelled"
+    assert "Send a new code" not in bind.page.text
+
+
 def test_what_a_renewal_pays_for_is_shown_as_before(app: Flask, walk: Walk) -> None:
     walk.to_end()
     ends(app, walk, "renewed")
