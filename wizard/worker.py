@@ -60,9 +60,13 @@ def keep_calendar(app: Flask, go_on: Callable[[], bool] = lambda: True) -> None:
             locks.warn,
             locks.close,
         ):
-            while go_on() and due():
-                db.session.commit()
-                db.session.expunge_all()
+            try:
+                while go_on() and due():
+                    db.session.commit()
+                    db.session.expunge_all()
+            except Exception:
+                # The others have nothing to do with it, and what is due now is due next time as well.
+                log.exception("something in the calendar failed", extra={"alert": "calendar"})
             db.session.rollback()
 
 
