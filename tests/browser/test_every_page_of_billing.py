@@ -28,11 +28,11 @@ from wizard.billing.models import (
     ENDED,
     LOCK,
     RENEWED,
+    CloudAccount,
     Subscription,
     Workspace,
 )
 from wizard.extensions import db
-from wizard.marketplaces.models import Arrival
 
 LONG = "港口监控-with-a-name-as-long-as-nobody-would-ever-think-of-but-somebody-did"
 A_WHILE = timedelta(days=2, hours=5)
@@ -84,11 +84,11 @@ class Company:
         possessions.workspaces(self.app, self.owner, 1, paid_by, name=name, public_id=public_id, **facts)
         self.ids[name] = public_id
 
-    def end(self, arrival_id: str, why: str, **facts: Any) -> None:
-        """What somebody landed with ends."""
-        landed = sa.select(Arrival.subscription_id).where(Arrival.id == arrival_id).scalar_subquery()
+    def end(self, number: str, why: str, **facts: Any) -> None:
+        """What the AWS account of this number bought ends."""
+        buyer = sa.select(CloudAccount.id).where(CloudAccount.account_id == number).scalar_subquery()
         with self.app.app_context():
-            change = sa.update(Subscription).where(Subscription.id == landed)
+            change = sa.update(Subscription).where(Subscription.cloud_account_id == buyer)
             db.session.execute(change.values(**self.over(why), **facts))
             db.session.commit()
 
@@ -125,6 +125,7 @@ def test_the_pages_of_the_billing_center(
     tour: Tour, company: Company, sign_in: Callable[[str], None]
 ) -> None:
     one = f"/billing/cloud-accounts/{company.pays}"
+    tour.open("/billing/forgot-password", "forgot the password")
     tour.open("/billing/sign-in", "sign in")
     do(tour)
     tour.look_at_errors("sign in, with errors")
@@ -146,7 +147,7 @@ def test_the_pages_of_the_billing_center(
     tour.open("/billing/workspaces/wksp_0000000000000000/unlock", "a workspace somebody else settles")
     possessions.change_all(company.app, Subscription, [company.pays, company.free], billing_account_id=None)
     tour.open("/billing/cloud-accounts?q=nothing", "cloud accounts, none like that")
-    tour.looks.check(at_least=18)
+    tour.looks.check(at_least=19)
 
 
 def test_the_pages_of_changing(tour: Tour, company: Company, sign_in: Callable[[str], None]) -> None:
@@ -163,7 +164,7 @@ def test_the_pages_of_changing(tour: Tour, company: Company, sign_in: Callable[[
     tour.page.locator("[value=aws]").check()
     do(tour)
     tour.look("subscribe")
-    tour.land("choose workspaces")
+    bought = tour.land("choose workspaces")
     for box in tour.page.locator("[name=workspaces]:checked").all():
         box.uncheck()
     do(tour)
@@ -171,19 +172,21 @@ def test_the_pages_of_changing(tour: Tour, company: Company, sign_in: Callable[[
     tour.page.locator("[name=workspaces]:enabled").first.check()
     do(tour)
     tour.look("changed")
-    tour.looks.check(at_least=9)
+    company.end(bought["customerAWSAccountId"], CANCELLED)
+    tour.page.reload()
+    tour.look("cancelled since")
+    tour.looks.check(at_least=10)
 
 
 def test_the_pages_of_a_subscription_that_ends_on_the_way(tour: Tour, company: Company) -> None:
     tour.customer.land()
-    arrival = tour.page.url.rpartition("/")[2]
     tour.customer.say_new()
     for why in ("failed", CANCELLED):
-        company.end(arrival, why)
+        company.end(tour.customer.account, why)
         tour.page.reload()
         tour.look(f"registering, it {why}")
     tour.customer.land()
-    company.end(tour.page.url.rpartition("/")[2], RENEWED, successor_id=company.pays)
+    company.end(tour.customer.account, RENEWED, successor_id=company.pays)
     tour.page.reload()
     tour.look("arriving, it was renewed")
     tour.looks.check(at_least=3)
