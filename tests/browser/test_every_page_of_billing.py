@@ -6,20 +6,24 @@ walks nowhere but to the pages it looks at.
 
 from collections.abc import Callable, Iterator
 from datetime import timedelta
+from functools import partial
 from typing import Any
 
 import pytest
 import sqlalchemy as sa
 from flask import Flask
+from playwright.sync_api import Route
 
 from config import Settings
 from tests.support import possessions
 from tests.support.browser import Visitors
 from tests.support.factories import Person
+from tests.support.over_http import until
 from tests.support.server import Server
 from tests.support.tour import Tour
 from wizard import clock, create_app
-from wizard.billing import settlement
+from wizard.accounts.models import BillingAccount
+from wizard.billing import endings, settlement
 from wizard.billing.models import (
     BEING_MADE,
     CANCELLED,
@@ -57,16 +61,16 @@ class Company:
         self.owner = possessions.accounts_of(app, Person())
         self.ids: dict[str, str] = {}
         (self.pays,) = possessions.purchases(app, self.owner)
-        cancelled, other, renewed = possessions.purchases(app, self.owner, 3, **self.over())
+        self.cancelled, other, renewed = possessions.purchases(app, self.owner, 3, **self.over())
         possessions.change_all(app, Subscription, [renewed], why=RENEWED, successor_id=self.pays)
         self.free = possessions.purchases(app, self.owner)[0]
         self.add("Harbour")
         self.add("Just changed", settlement_changed_at=clock.now())
         self.add("Label printers", state=BEING_MADE)
         self.add(LONG, self.pays)
-        self.add("Quay", cancelled)
-        self.add("Closed", cancelled, state=CLOSED)
-        self.add("Dissolved", cancelled, state=DISSOLVED)
+        self.add("Quay", self.cancelled)
+        self.add("Closed", self.cancelled, state=CLOSED)
+        self.add("Dissolved", self.cancelled, state=DISSOLVED)
         for number in range(21):
             self.add(f"Pier {number}", other)
         with app.app_context():
@@ -206,3 +210,21 @@ def test_the_pages_of_a_lock(tour: Tour, company: Company, sign_in: Callable[[st
     do(tour)
     tour.look("a ticket that is over")
     tour.looks.check(at_least=8)
+
+
+def test_the_mails_about_an_end(tour: Tour, company: Company) -> None:
+    with company.app.app_context():
+        payer = db.session.get_one(BillingAccount, company.owner.billing_id)
+        address, payer.locale = payer.email, tour.language
+        gone = db.session.get_one(Subscription, company.cancelled)
+        for what in ("ended", "switched", "warning", "closed"):
+            endings.spread(gone, what)
+        db.session.commit()
+    until(lambda: len(tour.server.mails(address)) == 4, "no mails come", every=0.1)
+    for mail in tour.server.mails(address):
+        # By itself, as a mail reader shows it.
+        at, html = f"{tour.server.url}/mail-{mail['id']}", mail["html"]
+        tour.page.route(at, partial(Route.fulfill, body=html, content_type="text/html; charset=utf-8"))
+        tour.page.goto(at)
+        tour.looks.at(mail["subject"], is_mail=True)
+    tour.looks.check(at_least=4)
