@@ -419,10 +419,55 @@ def test_who_subscribes_again_goes_on_where_they_stopped(app: Flask, walk: Walk)
     ends(app, walk, "failed")
     stopped = walk.reference
     walk.bought = {}
-    walk.land().say_new()
+    walk.land()
+    assert walk.page.h1 == "How do you want to go on?"
+    assert "Your answers are kept" in walk.page.text
+    walk.page = walk.client.submit(walk.page, "Next")
     assert walk.page.h1 == "Activation method"
     assert walk.reference == stopped
     assert walk.bought["customerAWSAccountId"][:4] in walk.page.text
+
+
+def test_who_binds_and_subscribes_again_goes_on_with_the_same_billing_account(
+    app: Flask, walk: Walk, owner: Owner
+) -> None:
+    workspaces(app, owner)
+    bind = Binding.of(walk, owner.person)
+    bind.to_workspaces()
+    ends(app, bind, "cancelled")
+    stopped = bind.reference
+    bind.bought = {}
+    bind.land()
+    assert f"your Billing Center account {owner.person.username}" in bind.page.text
+    bind.page = bind.client.submit(bind.page, "Next")
+    assert (bind.page.h1, bind.reference) == ("Bind workspace", stopped)
+    assert bind.bought["customerAWSAccountId"][:4] in bind.page.text
+    with app.app_context():
+        agreement = Subscription.agreement_id == bind.bought["agreementId"]
+        assert db.session.scalars(sa.select(Subscription.billing_account_id).where(agreement)).one()
+
+
+def test_who_has_bound_a_workspace_when_it_is_cancelled_is_told_that_it_is_locked(
+    app: Flask, walk: Walk, owner: Owner
+) -> None:
+    workspaces(app, owner)
+    bind = Binding.of(walk, owner.person)
+    bind.to_workspaces()
+    bind.page = bind.client.submit(bind.client.get(bind.bind_url("Harbour 1")), "Confirm")
+    ends(app, bind, "cancelled")
+    page = bind.client.get(bind.page.url)
+    assert "It paid for Harbour 1, which is locked until something else pays for it." in page.text
+    assert "Subscribe again and come back: you go on here" in page.text
+
+
+def test_a_new_buyer_whose_purchase_has_ended_is_not_led_to_an_account_they_do_not_have(
+    app: Flask, walk: Walk
+) -> None:
+    walk.land()
+    ends(app, walk, "cancelled")
+    page = walk.client.get(walk.page.url)
+    assert page.h1 == "AWS reported that this subscription was cancelled"
+    assert "Open the Billing Center" not in page.links
 
 
 @pytest.mark.parametrize("language", ["en", "zh"])
@@ -439,6 +484,16 @@ def test_who_binds_when_the_subscription_is_cancelled_is_told(
     assert "Harbour 1" not in page.text
     bind.land()  # Once more with the same link: it leads to the same.
     assert bind.page.h1 == said[language]
+
+
+def test_the_right_code_for_a_purchase_that_has_ended_is_not_called_wrong(
+    app: Flask, walk: Walk, owner: Owner
+) -> None:
+    bind = Binding.of(walk, owner.person)
+    bind.land().say_have().name_account()
+    ends(app, bind, "cancelled")
+    assert bind.enter_code().h1 == "AWS reported that this subscription was cancelled"
+    assert "Send a new code" not in bind.page.text
 
 
 def test_what_a_renewal_pays_for_is_shown_as_before(app: Flask, walk: Walk) -> None:

@@ -544,19 +544,21 @@ def test_a_locked_workspace_can_be_dissolved_and_no_other(app: Flask, sites: Sit
 def test_several_workspaces_are_settled_together_or_not_at_all(app: Flask, sites: Sites) -> None:
     with app.app_context():
         world = World()
-        first, second = world.purchase("1"), world.purchase("2")
+        first, second, gone = world.purchase("1"), world.purchase("2"), world.purchase("3")
+        world.end(gone)
         free, also, paid = world.workspace(), world.workspace(), world.workspace(first)
         with pytest.raises(settlement.CannotSettle) as no:
             settlement.settle([free, paid], second, by="test")
         assert no.value.workspace is paid
         assert no.value.refusal.reason == settlement.OTHER_PAYS
         db.session.execute(
-            sa.update(Workspace).where(Workspace.id == also.id).values(settlement_number=9),
+            sa.update(Workspace).where(Workspace.id == also.id).values(subscription_id=gone.id),
             execution_options={"synchronize_session": False},
         )
         with pytest.raises(settlement.CannotSettle) as no:
             settlement.settle([free, also], second, by="test")
         assert no.value.refusal.reason == settlement.CHANGED
+        db.session.execute(sa.update(Workspace).where(Workspace.id == also.id).values(subscription_id=None))
         db.session.commit()
         db.session.expire_all()
         assert free.subscription_id is also.subscription_id is None
@@ -566,11 +568,41 @@ def test_several_workspaces_are_settled_together_or_not_at_all(app: Flask, sites
             with watch() as sql:
                 assert settlement.settle(some, second, by="test") == some, read_already
             needed.append(len(sql.statements))
-        assert needed[1] == 4, (
-            "the subscription, the workspaces, two lines of their histories: however many they are"
+        assert needed[1] == 5, (
+            "the subscription, the workspaces twice, two lines of their histories, however many"
         )
         db.session.commit()
         assert settlement.settle([free, also], second, by="test") == []
+
+
+@pytest.mark.engines("sqlite")
+def test_what_was_only_written_down_meanwhile_keeps_nobody_from_unlocking(app: Flask, sites: Sites) -> None:
+    with app.app_context():
+        world = World()
+        bought = world.purchase("1")
+        workspace = world.workspace(bought)
+        world.end(bought)
+        assert settlement.is_locked(workspace), "as somebody has just read it"
+        db.session.commit()
+        worker.run_once(app)
+        assert settlement.settle([workspace], None, by="test") == [workspace]
+        work(app)
+        assert history(workspace) == [(SETTLED, AWS), (LOCKED, NONE), (SETTLED, BILLING_CENTER)]
+        assert sites.state(workspace) == "open"
+
+
+@pytest.mark.engines("sqlite")
+def test_a_claim_of_a_process_of_the_version_before_is_no_first_claim(app: Flask) -> None:
+    with app.app_context():
+        world = World()
+        bought = world.purchase("1", account="1")
+        beside = world.purchase("2", account="1", claimed=False)
+        world.end(bought)
+        beside.billing_account_id = world.payer.id
+        db.session.commit()
+        assert subscriptions.claim(beside.id, world.payer.id) == []
+        db.session.refresh(beside)
+        assert beside.claimed_at == beside.created_at
 
 
 def test_an_end_and_a_binding_at_once_leave_no_workspace_that_nobody_looks_after(app: Flask) -> None:

@@ -41,7 +41,8 @@ class Purchase:
 def record(purchase: Purchase) -> Subscription:
     """The subscription of a purchase, written down at its first mention; nobody changes it before our commit.
 
-    Two statements at its first mention, three where its cloud account was known.
+    A later mention adds the names that the first one lacked, such as those of a renewal that was told of before its
+    buyer landed, and changes none. Two statements at its first mention, three where its cloud account was known.
     """
     now = clock.now()
     number = purchase.account_id or purchase.customer_identifier
@@ -67,11 +68,16 @@ def record(purchase: Purchase) -> Subscription:
         state=ACTIVE,
         created_at=now,
     )
-    as_it_is = bought.on_conflict_do_update(
-        index_elements=["identity"], set_={"identity": bought.excluded.identity}
+    names = ("license_arn", "customer_identifier", "product_code")
+    with_names = bought.on_conflict_do_update(
+        index_elements=["identity"],
+        set_={
+            name: sa.func.coalesce(sa.func.nullif(getattr(Subscription, name), ""), bought.excluded[name])
+            for name in names
+        },
     )
     subscription = db.session.scalars(
-        as_it_is.returning(Subscription), execution_options={"populate_existing": True}
+        with_names.returning(Subscription), execution_options={"populate_existing": True}
     ).one()
     set_committed_value(subscription, "cloud_account", account)  # It is not read once more.
     return subscription
@@ -96,7 +102,12 @@ def claim(subscription_id: int, billing_account_id: int) -> list[outbox.Due]:
         )
         .values(
             billing_account_id=billing_account_id,
-            claimed_at=sa.func.coalesce(Subscription.claimed_at, now),
+            claimed_at=sa.case(
+                (Subscription.claimed_at.is_not(None), Subscription.claimed_at),
+                # Claimed by a process of the version before, which does not write down when.
+                (Subscription.billing_account_id.is_not(None), Subscription.created_at),
+                else_=now,
+            ),
         )
         .returning(Subscription.claimed_at),
         execution_options={"synchronize_session": False},

@@ -345,8 +345,12 @@ class ChooseForm(Form):
             raise StopValidation(_("Choose at least one workspace"))
 
 
+STOPPED = "stopped"
+"""The answer of who goes on with a journey whose purchase has ended."""
+
+
 class ChoiceForm(Form):
-    """Does the buyer have a Billing Center account?"""
+    """Does the buyer have a Billing Center account? Or, where a journey has stopped, do they go on with that?"""
 
     has_account = RadioField(
         _l("Do you have a Billing Center account?"),
@@ -358,7 +362,7 @@ class ChoiceForm(Form):
     )
 
     def validate_has_account(self, field: Field) -> None:
-        if field.data not in ("no", "yes"):
+        if field.data not in offers(field):
             raise StopValidation(_("Choose whether you have a Billing Center account"))
 
 
