@@ -45,6 +45,7 @@ LONGEST = (
     "test_strangers.py",
     "test_process.py",
     "test_several_processes.py",
+    "test_queues.py",
     "test_races.py",
     "test_seed.py",
     "test_impatience.py",

@@ -43,7 +43,7 @@ def upgrade() -> None:
             batch_op.create_index(f"ix_messages_{name}", [name], unique=False)
         batch_op.create_index(
             "ix_messages_unapplied",
-            ["received_at"],
+            ["try_after"],
             unique=False,
             sqlite_where=sa.text("applied_at IS NULL"),
             postgresql_where=sa.text("applied_at IS NULL"),

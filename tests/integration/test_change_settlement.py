@@ -347,6 +347,9 @@ def test_a_purchase_that_another_account_claimed_meanwhile_is_told_as_elsewhere(
     change_all(app, Subscription, [bought], billing_account_id=accounts_of(app, Person()).billing_id)
     page = client.submit(page, "Confirm submission")
     assert page.h1 == "This subscription is already set up"
+    assert f"another Billing Center account than {owner.person.username}" in page.text
+    assert page.link("Open the Billing Center").endswith("/billing/")
+    assert "Sign in to the Billing Center" not in page.links
     assert settled(app, harbour) == [("billing_center", None)]
 
 

@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
@@ -143,7 +143,7 @@ def test_its_end_is_as_short_a_transaction_for_many_workspaces_as_for_one(app: F
             with watch() as sql:
                 world.end(bought)
             needed.append(len(sql.statements))
-    assert needed[0] == needed[1] <= 3
+    assert needed[0] == needed[1] <= 4
 
 
 def test_one_mail_goes_to_each_address_however_many_workspaces_and_accounts_it_has(
@@ -241,7 +241,6 @@ def test_a_renewal_locks_nothing_and_takes_over(app: Flask, sites: Sites, small:
             for workspace in mine:
                 assert not settlement.is_locked(workspace)
                 assert settlement.payer(workspace) is bought, "until it is known they stay"
-                assert settlement.refusal_of(workspace, None).reason == settlement.OTHER_PAYS  # type: ignore[union-attr]
             world.end(bought, RENEWED, successor=renewal("2"))
         for workspace in mine:
             paying = settlement.payer(workspace)
@@ -376,6 +375,85 @@ def test_ended_renewed_and_ended_again_finds_the_last_of_the_chain(app: Flask, s
         assert sites.state(workspace) in (None, "open")
 
 
+def heard(world: World, bought: Subscription, ended_at: datetime, why: str = CANCELLED) -> None:
+    """Its marketplace says that it ended then."""
+    subscriptions.hold(bought)
+    endings.live(bought, endings.Life(ended_at, why))
+    db.session.commit()
+
+
+@pytest.mark.engines("sqlite")
+def test_an_end_that_is_heard_of_after_the_re_subscription_locks_nothing(app: Flask, sites: Sites) -> None:
+    with app.app_context():
+        world = World()
+        bought = world.purchase("1", account="1")
+        workspace = world.workspace(bought)
+        cancelled_at = clock.now()
+        again = world.purchase("2", account="1")
+        work(app)
+        heard(world, bought, cancelled_at)
+        assert settlement.payer(workspace) is not None
+        work(app)
+        assert workspace.subscription_id == again.id
+        assert mails("ended") == []
+
+
+@pytest.mark.engines("sqlite")
+def test_another_renewal_of_the_same_cloud_account_brings_nothing_back_and_holds_no_closing_up(
+    app: Flask, sites: Sites
+) -> None:
+    with app.app_context():
+        world = World()
+        bought, other = world.purchase("1", account="1"), world.purchase("5", account="1")
+        workspace = world.workspace(bought)
+        work(app)
+        world.end(bought)
+        start = bought.stopped_at
+        assert start is not None
+        with clock.at(start + DAY):
+            world.end(other, RENEWED, successor=renewal("6"))
+            work(app)
+        assert settlement.is_locked(workspace)
+        for days in (11, 14):
+            calendar(app, start + days * DAY)
+        assert workspace.state == CLOSED
+
+
+@pytest.mark.engines("sqlite")
+def test_what_goes_on_again_is_followed_by_nothing_any_more(app: Flask, sites: Sites) -> None:
+    with app.app_context():
+        world = World()
+        bought = world.purchase("1", account="1")
+        world.end(bought)
+        world.purchase("2", account="1")
+        work(app)
+        assert bought.successor_id is not None
+        world.revive(bought)
+        workspace = world.workspace(bought)
+        world.end(bought)
+        work(app)
+        assert settlement.is_locked(workspace), "the other one ran beside it"
+
+
+@pytest.mark.engines("sqlite")
+def test_what_was_renewed_as_nobody_has_told_what_may_leave_and_follows_what_its_owner_claims(
+    app: Flask, sites: Sites
+) -> None:
+    with app.app_context():
+        world = World()
+        bought = world.purchase("1", account="1")
+        leaves, follows = world.workspace(bought), world.workspace(bought)
+        world.end(bought, RENEWED)
+        work(app)
+        db.session.execute(sa.update(Workspace).values(settlement_changed_at=clock.now()))
+        assert settlement.settle([leaves], None, by="test") == [leaves]
+        work(app)
+        again = world.purchase("2", account="1")
+        work(app)
+        assert follows.subscription_id == again.id
+        assert leaves.subscription_id is None
+
+
 @pytest.mark.engines("sqlite")
 def test_where_the_policy_says_so_the_billing_center_account_pays_from_then_on(
     make_app: Callable[[Settings], Flask], settings: Settings
@@ -466,19 +544,21 @@ def test_a_locked_workspace_can_be_dissolved_and_no_other(app: Flask, sites: Sit
 def test_several_workspaces_are_settled_together_or_not_at_all(app: Flask, sites: Sites) -> None:
     with app.app_context():
         world = World()
-        first, second = world.purchase("1"), world.purchase("2")
+        first, second, gone = world.purchase("1"), world.purchase("2"), world.purchase("3")
+        world.end(gone)
         free, also, paid = world.workspace(), world.workspace(), world.workspace(first)
         with pytest.raises(settlement.CannotSettle) as no:
             settlement.settle([free, paid], second, by="test")
         assert no.value.workspace is paid
         assert no.value.refusal.reason == settlement.OTHER_PAYS
         db.session.execute(
-            sa.update(Workspace).where(Workspace.id == also.id).values(settlement_number=9),
+            sa.update(Workspace).where(Workspace.id == also.id).values(subscription_id=gone.id),
             execution_options={"synchronize_session": False},
         )
         with pytest.raises(settlement.CannotSettle) as no:
             settlement.settle([free, also], second, by="test")
         assert no.value.refusal.reason == settlement.CHANGED
+        db.session.execute(sa.update(Workspace).where(Workspace.id == also.id).values(subscription_id=None))
         db.session.commit()
         db.session.expire_all()
         assert free.subscription_id is also.subscription_id is None
@@ -488,11 +568,41 @@ def test_several_workspaces_are_settled_together_or_not_at_all(app: Flask, sites
             with watch() as sql:
                 assert settlement.settle(some, second, by="test") == some, read_already
             needed.append(len(sql.statements))
-        assert needed[1] == 4, (
-            "the subscription, the workspaces, two lines of their histories: however many they are"
+        assert needed[1] == 5, (
+            "the subscription, the workspaces twice, two lines of their histories, however many"
         )
         db.session.commit()
         assert settlement.settle([free, also], second, by="test") == []
+
+
+@pytest.mark.engines("sqlite")
+def test_what_was_only_written_down_meanwhile_keeps_nobody_from_unlocking(app: Flask, sites: Sites) -> None:
+    with app.app_context():
+        world = World()
+        bought = world.purchase("1")
+        workspace = world.workspace(bought)
+        world.end(bought)
+        assert settlement.is_locked(workspace), "as somebody has just read it"
+        db.session.commit()
+        worker.run_once(app)
+        assert settlement.settle([workspace], None, by="test") == [workspace]
+        work(app)
+        assert history(workspace) == [(SETTLED, AWS), (LOCKED, NONE), (SETTLED, BILLING_CENTER)]
+        assert sites.state(workspace) == "open"
+
+
+@pytest.mark.engines("sqlite")
+def test_a_claim_of_a_process_of_the_version_before_is_no_first_claim(app: Flask) -> None:
+    with app.app_context():
+        world = World()
+        bought = world.purchase("1", account="1")
+        beside = world.purchase("2", account="1", claimed=False)
+        world.end(bought)
+        beside.billing_account_id = world.payer.id
+        db.session.commit()
+        assert subscriptions.claim(beside.id, world.payer.id) == []
+        db.session.refresh(beside)
+        assert beside.claimed_at == beside.created_at
 
 
 def test_an_end_and_a_binding_at_once_leave_no_workspace_that_nobody_looks_after(app: Flask) -> None:

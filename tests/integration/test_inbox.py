@@ -231,9 +231,36 @@ def test_the_calendar_applies_what_waits_and_is_known_by_now(app: Flask) -> None
     assert found(app, customer_identifier=CUSTOMER).state == ENDED
     assert found(app, agreement_id="agmt-4").state == ACTIVE
     assert [message.agreement_id for message in messages(app) if message.applied_at is None] == ["agmt-2"]
-    before = [message.tries for message in messages(app)]
+    before = [(message.tries, message.try_after) for message in messages(app)]
     keep_calendar(app)
-    assert [message.tries for message in messages(app)] == before
+    assert [(message.tries, message.try_after) for message in messages(app)] == before
+    with clock.later(timedelta(days=2)):
+        keep_calendar(app)
+        (waits,) = [message for message in messages(app) if message.applied_at is None]
+        assert waits.try_after > clock.now() + timedelta(days=1), "ever more rarely"
+    with app.app_context():
+        World("grace").purchase("2")
+    with clock.later(timedelta(days=5)):
+        keep_calendar(app)
+    assert found(app, agreement_id="agmt-2").state == ENDED
+
+
+def test_a_mistake_in_applying_what_waited_stops_no_buyer(
+    app: Flask, walk: Walk, work: Callable[[], int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    walk.bought = walk.marketplace.buy()
+    hear(app, ended(walk.bought["agreementId"], minutes=2))
+
+    def mistaken(*_anything: object) -> bool:
+        raise ZeroDivisionError
+
+    with monkeypatch.context() as broken:
+        broken.setattr(endings, "live", mistaken)
+        walk.land()
+    assert walk.page.status == 200
+    assert found(app).state == ACTIVE
+    work()
+    assert found(app).state == ENDED
 
 
 @pytest.mark.engines("sqlite")

@@ -26,6 +26,8 @@ from wizard.billing.models import Workspace
 from wizard.extensions import SQLITE_BUSY_SECONDS, UtcDateTime, db
 from wizard.flows import journeys
 from wizard.flows.models import JourneyEvent
+from wizard.marketplaces import inbox
+from wizard.marketplaces.protocol import Said
 from wizard.outbox.models import WorkerBeat
 from wizard.sites import gateway
 from wizard.transactions import OpenTransaction, genuine
@@ -286,6 +288,8 @@ def test_every_time_that_is_stored_comes_back_aware_and_in_utc(
         browser.submit(browser.get("/forgot-password"), "Send code", site="us1", email=walk.person.email)
     with app.app_context(), clock.at(START):
         outbox.beat("a worker")
+        inbox.receive(Said("aws:1", "aws", "sqs", "Purchase Agreement Created", START, agreement_id="agmt-1"))
+        db.session.commit()
     seen: dict[str, set[datetime]] = {}
     with app.app_context():
         for mapper in db.Model.registry.mappers:

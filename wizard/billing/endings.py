@@ -67,7 +67,7 @@ def live(subscription: Subscription, life: Life) -> bool:
         if subscription.state == ENDED:
             subscription.state = ACTIVE
             subscription.ended_at = subscription.stopped_at = subscription.warned_at = None
-            subscription.why = subscription.on_end = None
+            subscription.why = subscription.on_end = subscription.successor_id = None
     else:
         subscription.ended_at, subscription.why = life.ended_at, life.why
         if subscription.state != ENDED:
@@ -75,6 +75,8 @@ def live(subscription: Subscription, life: Life) -> bool:
         subscription.on_end = _on_end(subscription, life)
         if life.successor and (follower := _follower(subscription, life.successor)):
             subscription.successor_id = follower.id
+        elif subscription.successor_id is None and (again := _subscribed_again(subscription)):
+            subscription.successor_id = again
     if _effect(subscription) != did:
         _changed(subscription)
     db.session.flush()
@@ -122,12 +124,21 @@ def _follower(subscription: Subscription, purchase: subscriptions.Purchase) -> S
     """The subscription of a renewal, claimed for whoever had claimed the one it follows. None if it is another's."""
     follower = subscriptions.record(purchase)
     owner = subscription.billing_account_id
-    if owner is not None and subscriptions.inherit(follower.id, owner):
+    if owner is not None and subscriptions.inherit(follower, subscription):
         return follower
     if follower.billing_account_id != owner:
         log.error("a renewal was claimed by another account", extra={"alert": "no_successor"})
         return None
     return follower
+
+
+def _subscribed_again(ended: Subscription) -> int | None:
+    """The re-subscription of a purchase whose end we hear of only now."""
+    if ended.billing_account_id is None:
+        return None  # It paid for nothing.
+    again = sa.orm.aliased(Subscription)
+    found = sa.select(again.id).where(subscriptions.is_again(again, ended))
+    return db.session.scalar(found.order_by(again.claimed_at).limit(1))
 
 
 def bring_back(payload: dict[str, Any], entry_id: int) -> None:
@@ -141,14 +152,7 @@ def bring_back(payload: dict[str, Any], entry_id: int) -> None:
     followed = sa.exists().where(follower.id == Subscription.successor_id, follower.state == ACTIVE)
     ended = db.session.scalars(
         sa.select(Subscription)
-        .where(
-            Subscription.cloud_account_id == again.cloud_account_id,
-            Subscription.billing_account_id == again.billing_account_id,
-            Subscription.id != again.id,
-            Subscription.state == ENDED,
-            Subscription.on_end == LOCK,
-            ~followed,
-        )
+        .where(Subscription.state == ENDED, subscriptions.is_again(again, Subscription), ~followed)
         .order_by(Subscription.id)
         .with_for_update(of=Subscription)
         .execution_options(populate_existing=True)

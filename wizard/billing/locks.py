@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from sqlalchemy.orm import aliased
 
 from wizard import clock, outbox
-from wizard.billing import endings, settlement
+from wizard.billing import endings, settlement, subscriptions
 from wizard.billing.models import (
     ACTIVE,
     BEING_MADE,
@@ -130,12 +130,8 @@ def _due(*when: sa.ColumnElement[bool]) -> Subscription | None:
     """An ended subscription that has locked workspaces which nothing follows, held until our commit; another worker
     takes another one. SQLite has one writer anyway."""
     again = aliased(Subscription)
-    about_to_follow = sa.exists().where(  # The job that brings its workspaces back may only be late.
-        again.cloud_account_id == Subscription.cloud_account_id,
-        again.billing_account_id == Subscription.billing_account_id,
-        again.state == ACTIVE,
-        again.claimed_at > Subscription.stopped_at,
-    )
+    # The job that brings its workspaces back may only be late.
+    about_to_follow = sa.exists().where(subscriptions.is_again(again, Subscription))
     return db.session.scalar(
         sa.select(Subscription)
         .where(

@@ -13,7 +13,7 @@ from typing import Any
 
 import sqlalchemy as sa
 from flask import current_app
-from sqlalchemy.orm import aliased
+from sqlalchemy.orm import aliased, joinedload
 
 from wizard import clock, outbox
 from wizard.billing.models import (
@@ -34,6 +34,9 @@ from wizard.billing.models import (
 )
 from wizard.extensions import change, db, insert
 from wizard.sites import directory
+
+WITH_PAYER = joinedload(Workspace.subscription).joinedload(Subscription.successor)
+"""With this a workspace is read with all that says what settles it."""
 
 BOUND = "bound"
 SUBSCRIPTION_ENDED = "subscription ended"
@@ -165,7 +168,7 @@ def refusal_of(workspace: Workspace, to: Subscription | None) -> Refusal | None:
     """Why a workspace cannot be settled by this subscription, or by its Billing Center account without one; None if it
     can. Asks no database.
 
-    A locked workspace may always change: that is how it is unlocked.
+    Asks no interval and no payer of one that :func:`is_free`.
     """
     settled_so = is_settled_by(workspace, to)
     if workspace.state in (DISSOLVED, CLOSED, BEING_MADE) and not settled_so:
@@ -176,7 +179,7 @@ def refusal_of(workspace: Workspace, to: Subscription | None) -> Refusal | None:
         return Refusal(BOUND)
     if not is_allowed(workspace, *(to.paid_through if to else (BILLING_CENTER,))):
         return Refusal(SITE)
-    return None if is_locked(workspace) else refusal_to_leave(workspace)
+    return refusal_to_leave(workspace)
 
 
 def is_allowed(workspace: Workspace, method: str, marketplace: str | None = None) -> bool:
@@ -186,8 +189,17 @@ def is_allowed(workspace: Workspace, method: str, marketplace: str | None = None
     return any_method or directory.allows(site, method, marketplace)
 
 
+def is_free(workspace: Workspace) -> bool:
+    """Whether it may change at any time, and that does not count: locked, which is how it is unlocked; or what pays has
+    ended and was renewed as nobody has told what."""
+    paying = payer(workspace)
+    return is_locked(workspace) or (paying is not None and not paying.pays)
+
+
 def refusal_to_leave(workspace: Workspace) -> Refusal | None:
     """Why a workspace stays with what settles it, whatever would settle it instead; None if it may leave."""
+    if is_free(workspace):
+        return None
     paying = payer(workspace)
     if paying is not None and not current_app.config["SETTLEMENT_LEAVE_ACTIVE_SUBSCRIPTION"]:
         return Refusal(OTHER_PAYS, payer=paying.cloud_account)
@@ -216,11 +228,16 @@ def settle(workspaces: Sequence[Workspace], to: Subscription | None, by: str) ->
         # First, so that the subscription cannot end between this and our commit: whoever ends it waits, and then finds
         # these workspaces among those it pays for. Two that bind do not wait for each other; SQLite has one writer.
         db.session.refresh(to, with_for_update={"read": True, "of": Subscription})
+    seen = {workspace.id: _facts(workspace) for workspace in workspaces}
+    _hold(list(seen))
     wanted = _allowed(workspaces, to)
+    for workspace in wanted:
+        if _facts(workspace) != seen[workspace.id]:
+            raise CannotSettle(workspace, Refusal(CHANGED))
     if not wanted:
         return []
-    counted = [w.id for w in wanted if not is_locked(w)]
-    told = [w.id for w in wanted if w.locked_at is not None]
+    method = to.provider if to else BILLING_CENTER
+    counted = [w.id for w in wanted if not is_free(w)]
     write_first_lines([w.id for w in wanted if w.settlement_number == 1])
     with db.session.begin_nested() as tried:
         changed = change(
@@ -231,7 +248,7 @@ def settle(workspaces: Sequence[Workspace], to: Subscription | None, by: str) ->
                 *_paid_for(wanted[0].billing_account_id, to),
             )
             .values(
-                settlement_method=to.provider if to else BILLING_CENTER,
+                settlement_method=method,
                 subscription_id=to.id if to else None,
                 settlement_number=Workspace.settlement_number + 1,
                 settlement_changed_at=sa.case(
@@ -243,14 +260,31 @@ def settle(workspaces: Sequence[Workspace], to: Subscription | None, by: str) ->
         if changed != len(wanted):
             tried.rollback()
     if changed != len(wanted):
-        return _settle_again(workspaces, to)
-    method = to.provider if to else BILLING_CENTER
+        raise CannotSettle(wanted[0], Refusal(CHANGED))
     write_down_all(
         ((w.id, w.settlement_number + 1) for w in wanted), SETTLED, method, to.id if to else None, by
     )
-    if told:
+    if told := [w.id for w in wanted if w.locked_at is not None]:
         outbox.enqueue("billing.tell_site", {"workspaces": told})
     return wanted
+
+
+def _facts(workspace: Workspace) -> tuple[Any, ...]:
+    """What settles it, as its row has it: what a decision rests on, whatever else was written into its history."""
+    return workspace.state, workspace.settlement_method, workspace.subscription_id
+
+
+def _hold(workspace_ids: list[int]) -> None:
+    """Read workspaces anew, in one order for everybody who changes several: two at once wait for each other, instead of
+    blocking one another. Nobody changes them before our commit."""
+    db.session.scalars(
+        sa.select(Workspace)
+        .where(Workspace.id.in_(workspace_ids))
+        .options(WITH_PAYER)
+        .order_by(Workspace.id)
+        .with_for_update(of=Workspace)
+        .execution_options(populate_existing=True)
+    ).all()
 
 
 def _allowed(workspaces: Sequence[Workspace], to: Subscription | None) -> list[Workspace]:
@@ -263,20 +297,6 @@ def _allowed(workspaces: Sequence[Workspace], to: Subscription | None) -> list[W
         elif refusal.reason != BOUND:
             raise CannotSettle(workspace, refusal)
     return wanted
-
-
-def _settle_again(workspaces: Sequence[Workspace], to: Subscription | None) -> list[Workspace]:
-    """Another request was first. Where it settled all of them the same way, nothing is left to do.
-
-    Raises :class:`CannotSettle`.
-    """
-    for seen in (to, *workspaces):
-        if seen is not None:
-            db.session.refresh(seen)
-    wanted = _allowed(workspaces, to)
-    if wanted:
-        raise CannotSettle(wanted[0], Refusal(CHANGED))
-    return []
 
 
 def _as_seen(workspace: Workspace) -> sa.ColumnElement[bool]:

@@ -1,6 +1,7 @@
 """Purchases: recorded once however often a marketplace speaks of them, claimed by one Billing Center account."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import sqlalchemy as sa
 from flask_sqlalchemy.pagination import Pagination
@@ -9,7 +10,7 @@ from sqlalchemy.orm.attributes import set_committed_value
 
 from wizard import clock, outbox
 from wizard.accounts.models import BillingAccount
-from wizard.billing.models import ACTIVE, DISSOLVED, CloudAccount, Subscription, Workspace
+from wizard.billing.models import ACTIVE, DISSOLVED, LOCK, STAY, CloudAccount, Subscription, Workspace
 from wizard.extensions import change, db, insert
 from wizard.lists import paginate
 
@@ -95,7 +96,12 @@ def claim(subscription_id: int, billing_account_id: int) -> list[outbox.Due]:
         )
         .values(
             billing_account_id=billing_account_id,
-            claimed_at=sa.func.coalesce(Subscription.claimed_at, now),
+            claimed_at=sa.case(
+                (Subscription.claimed_at.is_not(None), Subscription.claimed_at),
+                # Claimed by a process of the version before, which does not write down when.
+                (Subscription.billing_account_id.is_not(None), Subscription.created_at),
+                else_=now,
+            ),
         )
         .returning(Subscription.claimed_at),
         execution_options={"synchronize_session": False},
@@ -109,14 +115,31 @@ def claim(subscription_id: int, billing_account_id: int) -> list[outbox.Due]:
     ]
 
 
-def inherit(subscription_id: int, billing_account_id: int) -> bool:
-    """Make a renewal the account's that had claimed what it follows. False if somebody has claimed it."""
+def inherit(follower: Subscription, of: Subscription) -> bool:
+    """Make a renewal the account's that had claimed what it follows, since when it had. False if somebody has it."""
     return bool(
         change(
             sa.update(Subscription)
-            .where(Subscription.id == subscription_id, Subscription.billing_account_id.is_(None))
-            .values(billing_account_id=billing_account_id, claimed_at=clock.now())
+            .where(Subscription.id == follower.id, Subscription.billing_account_id.is_(None))
+            .values(billing_account_id=of.billing_account_id, claimed_at=of.claimed_at)
         )
+    )
+
+
+def is_again(again: Any, ended: Any) -> sa.ColumnElement[bool]:
+    """The condition for a purchase to be the re-subscription of one that ended: the same cloud account's, claimed by
+    the same Billing Center account, and that after the end at the marketplace, whenever we heard of it. A purchase
+    that ran beside the other is none. What was renewed, as nobody has told what, is followed by the same product only.
+
+    Each is a row, or the table or an alias of it.
+    """
+    return sa.and_(
+        again.id != ended.id,
+        again.state == ACTIVE,
+        again.cloud_account_id == ended.cloud_account_id,
+        again.billing_account_id == ended.billing_account_id,
+        again.claimed_at > ended.ended_at,
+        sa.or_(ended.on_end == LOCK, sa.and_(ended.on_end == STAY, again.product_code == ended.product_code)),
     )
 
 

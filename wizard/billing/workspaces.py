@@ -30,7 +30,7 @@ from wizard.sites import directory, gateway
 from wizard.transactions import release
 
 _WITH_PAYER = (
-    sa.orm.joinedload(Workspace.subscription).joinedload(Subscription.successor),
+    settlement.WITH_PAYER,
     sa.orm.joinedload(Workspace.billing_account),
     sa.orm.joinedload(Workspace.owner),
 )
@@ -220,8 +220,7 @@ def of_payer(public_id: str, billing_account_id: int) -> Workspace | None:
 
 
 def all_of_payer(public_ids: Sequence[str], billing_account_id: int) -> list[Workspace]:
-    """Those of these workspaces that this Billing Center account settles, in one order for everybody, so that two
-    requests that change them wait for each other instead of blocking one another."""
+    """Those of these workspaces that this Billing Center account settles."""
     named = [public_id for public_id in public_ids if _PUBLIC_ID.fullmatch(public_id)]
     if not named:
         return []

@@ -129,7 +129,7 @@ def of_settlement(workspace: Workspace, after: bool = False) -> Line:
     if ended := settlement.lost(workspace):
         gone = replace(cloud_node(ended.cloud_account), state="ended")
         whole = join(gone, billing, Node("workspace", "locked", name, (site, _("Locked"))))
-        return replace(whole, edges=(Edge(_("does not pay any more"), _("ended"), "cut"), *whole.edges[1:]))
+        return replace(whole, edges=(Edge(_("no longer pays"), _("no longer pays"), "cut"), *whole.edges[1:]))
     nodes = [billing, Node("workspace", "exists", name, (site,))]
     if paying := settlement.payer(workspace):
         nodes.insert(0, cloud_node(paying.cloud_account))

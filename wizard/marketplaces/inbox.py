@@ -6,6 +6,7 @@ is applied when the buyer lands, a moment after that, and by the calendar. Why s
 """
 
 import logging
+from collections.abc import Callable, Sequence
 from dataclasses import fields
 from datetime import timedelta
 from typing import Any
@@ -24,6 +25,8 @@ MOST_TRIES = 8
 AGAIN_AFTER = timedelta(minutes=20)
 """The calendar tries so often to apply a message whose application failed, and so long after; then somebody has to
 look."""
+
+BATCH = 100
 
 NOT_APPLIED = "could not be applied"
 
@@ -59,16 +62,23 @@ def _take(said: Said) -> str:
     if said.problem:
         log.error("a message was set aside", extra={"alert": "message", "problem": said.problem})
         return "unreadable"
+    found = db.session.scalars(_subscriptions_of([said])).all()
+    if _try(bring_up_to_date, *found):
+        return "applied" if found else "waits"
+    _count_try(said.message_id)
+    return "failed"
+
+
+def _try(apply: Callable[[Subscription], object], *found: Subscription) -> bool:
+    """A mistake of ours in applying a message must lose neither it nor what came with it."""
     try:
         with db.session.begin_nested():
-            found = db.session.scalars(_subscriptions_of(said)).all()
             for subscription in found:
-                bring_up_to_date(subscription)
+                apply(subscription)
     except Exception:
         log.exception("a message could not be applied")
-        _count_try(said.message_id)
-        return "failed"
-    return "applied" if found else "waits"
+        return False
+    return True
 
 
 def _count_try(message_id: str) -> None:
@@ -84,20 +94,26 @@ def _count_try(message_id: str) -> None:
         log.error("a message cannot be applied", extra={"alert": "message", "of": message_id})
 
 
-def _subscriptions_of(said: Said) -> sa.Select[Subscription]:
-    """The purchases a message speaks of: at most its own and the one it renews."""
-    names = [name for name in (said.agreement_id, said.previous_agreement_id) if name]
-    by: list[sa.ColumnElement[bool]] = [Subscription.agreement_id.in_(names)] if names else []
-    if said.license_key:
-        named = Subscription.license_arn.endswith(said.license_key, autoescape=True)
-        by.append(sa.and_(Subscription.agreement_id.is_(None), named))
-    if said.customer_key:
-        product, _colon, customer = said.customer_key.partition(":")
-        by.append(sa.and_(Subscription.customer_identifier == customer, Subscription.product_code == product))
+def _subscriptions_of(said: Sequence[Said | Message]) -> sa.Select[Subscription]:
+    """The purchases that messages speak of: of one its own, and the one it renews. A few more where they are many."""
+    agreements = {name for one in said for name in (one.agreement_id, one.previous_agreement_id) if name}
+    customers = {one.customer_key.split(":", 1)[1] for one in said if one.customer_key}
+    products = {one.customer_key.split(":", 1)[0] for one in said if one.customer_key}
+    licences = {one.license_key for one in said if one.license_key}
+    by_licence = (Subscription.license_arn.endswith(key, autoescape=True) for key in sorted(licences))
     return (
         sa.select(Subscription)
         .join(Subscription.cloud_account)
-        .where(CloudAccount.partition == said.marketplace, sa.or_(sa.false(), *by))
+        .where(
+            CloudAccount.partition.in_({one.marketplace for one in said}),
+            sa.or_(
+                Subscription.agreement_id.in_(agreements),
+                sa.and_(
+                    Subscription.customer_identifier.in_(customers), Subscription.product_code.in_(products)
+                ),
+                sa.and_(Subscription.agreement_id.is_(None), sa.or_(sa.false(), *by_licence)),
+            ),
+        )
         .order_by(Subscription.id)
     )
 
@@ -206,7 +222,7 @@ def landed(subscription: Subscription, token_hash: str, is_new: bool) -> None:
             customer_key=f"{subscription.product_code}:{subscription.customer_identifier}",
         )
         _write(said, applied_at=said.at)
-    _apply_all(subscription)
+    _try(_apply_all, subscription)
     if is_new:
         outbox.enqueue("marketplaces.replay", {"subscription": subscription.id}, f"replay:{subscription.id}")
 
@@ -224,46 +240,27 @@ def replay(payload: dict[str, Any], entry_id: int) -> None:
 
 
 def replay_waiting() -> bool:
-    """The calendar: apply what waits and is of a purchase that is known by now. False when there is no more of it.
+    """The calendar: apply what waits and is of a purchase that is known by now. False when nothing is due any more.
 
-    One purchase a transaction, the next one's only after a commit.
+    One purchase a transaction, so that it holds no other. What nobody knows is looked at ever more rarely: the landing
+    finds it anyway.
     """
-    waits = db.session.execute(_waiting().order_by(Message.id).limit(1)).first()
-    if waits is None:
-        return False
-    message_id, subscription_id = waits
-    try:
-        with db.session.begin_nested():
-            bring_up_to_date(db.session.get_one(Subscription, subscription_id))
-    except Exception:
-        log.exception("a message could not be applied")
-    _count_try(message_id)
-    return True
-
-
-def _waiting() -> sa.Select[str, int]:
-    """``(message, purchase)`` for each that waits and is known. Not those that came a moment ago: they are tried."""
-    of_customer = Subscription.product_code + ":" + Subscription.customer_identifier
-    of_it = sa.or_(
-        sa.and_(Message.agreement_id != "", Message.agreement_id == Subscription.agreement_id),
-        sa.and_(
-            Message.previous_agreement_id != "", Message.previous_agreement_id == Subscription.agreement_id
-        ),
-        sa.and_(Message.customer_key != "", Message.customer_key == of_customer),
-        sa.and_(
-            Message.license_key != "",
-            Subscription.agreement_id.is_(None),
-            Subscription.license_arn.endswith(Message.license_key, autoescape=False),
-        ),
-    )
-    return (
-        sa.select(Message.message_id, Subscription.id)
-        .join(Subscription, of_it)
-        .join(CloudAccount, CloudAccount.id == Subscription.cloud_account_id)
-        .where(
-            Message.applied_at.is_(None),
-            Message.tries < MOST_TRIES,
-            Message.try_after <= clock.now(),
-            Message.marketplace == CloudAccount.partition,
-        )
-    )
+    now = clock.now()
+    waiting = db.session.scalars(
+        sa.select(Message)
+        .where(Message.applied_at.is_(None), Message.tries < MOST_TRIES, Message.try_after <= now)
+        .order_by(Message.try_after, Message.id)
+        .limit(BATCH)
+    ).all()
+    for subscription in db.session.scalars(_subscriptions_of(waiting)) if waiting else ():
+        names = {column.key: name for column, name in _names_of(subscription).items()}
+        its = [one for one in waiting if any(getattr(one, key) == name for key, name in names.items())]
+        if its:
+            _try(bring_up_to_date, subscription)
+            for one in its:
+                _count_try(one.message_id)
+            return True
+    later = [{"id": one.id, "try_after": now + max(AGAIN_AFTER, now - one.received_at)} for one in waiting]
+    if later:
+        db.session.execute(sa.update(Message), later)
+    return bool(later)

@@ -45,7 +45,7 @@ class Message(Base):
     __table_args__ = (
         Index(
             "ix_messages_unapplied",
-            "received_at",
+            "try_after",
             sqlite_where=text("applied_at IS NULL"),
             postgresql_where=text("applied_at IS NULL"),
         ),
