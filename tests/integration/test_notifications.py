@@ -167,6 +167,13 @@ def forged() -> Envelope:
     return {**sent, "Signature": signature(sent, a_key(1))}
 
 
+def moved_subject() -> Envelope:
+    """The text that was signed is the same, cut into members in another way."""
+    sent = unsubscribed(Subject="News")
+    subject = sent.pop("Subject")
+    return {**sent, "MessageId": f"{sent['MessageId']}\nSubject\n{subject}"}
+
+
 def aged(by: timedelta) -> Callable[[], Envelope]:
     return lambda: unsubscribed(at=datetime.now(UTC) + by)
 
@@ -209,6 +216,8 @@ REFUSED: dict[str, tuple[int, str, Callable[[], Envelope | bytes]]] = {
     "a certificate of somebody's": (403, "certificate", at_url(f"https://sns.example.com/{PEM}")),
     "a host that ends like AWS's": (403, "certificate", at_url(f"https://{HOST}.example.com/{PEM}")),
     "a host that begins like AWS's": (403, "certificate", at_url(f"https://evil-{HOST}/{PEM}")),
+    "a host as long as AWS's": (403, "certificate", at_url(f"https://{'x' * len(HOST)}/{PEM}")),
+    "a subject said to be of the id": (403, "signature", moved_subject),
     "another region": (
         403,
         "certificate",

@@ -186,6 +186,7 @@ def problem(kind: str, arrival: Arrival | None) -> ResponseReturnValue:
     """What stopped an arrival, and the way on."""
     status = {"elsewhere": 404, "gone": 410}.get(kind, 200)
     everywhere = marketplaces.all_marketplaces()
+    here = identity.billing_account_here() if kind == "bound" else None
     # Of an arrival that is not this browser's nothing is told, so the first marketplace has to do.
     first = next(iter([*marketplaces.listed(), *everywhere.values()]))
     page = render_template(
@@ -193,6 +194,9 @@ def problem(kind: str, arrival: Arrival | None) -> ResponseReturnValue:
         kind=kind,
         marketplace=everywhere[arrival.marketplace] if arrival else first,
         sign_in_url=url_for("console.sign_in"),
-        billing_url=url_for("billing_center.sign_in", next=_its_page(arrival)) if arrival else None,
+        here=here.username if here else None,
+        billing_url=url_for("billing_center.sign_in", next=url_for(".arrive", arrival_id=arrival.id))
+        if arrival
+        else None,
     )
     return page, status

@@ -320,19 +320,13 @@ class CreateAccountForm(UsernameMixin, PasswordMixin, CreateForm):
 
 
 class MethodForm(Form):
-    """What settles a workspace from now on. ``nothing``: why nothing can be chosen, where that is so."""
+    """What settles a workspace from now on."""
 
-    nothing = ""
     method = RadioField(_l("Settlement method"), validate_choice=False)
 
     def validate_method(self, field: Field) -> None:
-        if not field.choices:
-            self.form_errors.append(self.nothing)
-        elif field.data not in offers(field):
+        if field.data not in offers(field):
             raise StopValidation(_("Choose what pays for this workspace"))
-
-    def validate(self, extra_validators: Any = None) -> bool:
-        return bool(super().validate(extra_validators)) and bool(self.method.choices)
 
 
 class ChooseForm(Form):

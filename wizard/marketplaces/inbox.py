@@ -78,7 +78,11 @@ def _take(said: Said) -> str:
     if said.problem:
         log.error("a message was set aside", extra={"alert": "message", "problem": said.problem})
         return "unreadable"
-    found = db.session.scalars(_subscriptions_of([said])).all()
+    # What is renewed is held before what it is renewed as, by everybody: two who wait for each other never come on.
+    found = sorted(
+        db.session.scalars(_subscriptions_of([said])),
+        key=lambda one: one.agreement_id != said.previous_agreement_id,
+    )
     if _try(bring_up_to_date, *found):
         return "applied" if found else "waits"
     _count_try(said.message_id)

@@ -1,10 +1,12 @@
 """What a marketplace is asked because of a message that does not say it itself; the answer becomes a message too.
 
 Entitlements: the message is the same for new, more, less and none. Products that are paid by use only never have any,
-so only something that became nothing says that a purchase has ended. The status: a notification names a customer, and
-not which of their agreements it is about.
+so only something that became nothing says that a purchase has ended; and of an agreement not even that, since a renewal
+empties the old one: there its status is asked. The status, too, where a notification names a customer and not which of
+their agreements it is about.
 """
 
+from datetime import datetime
 from typing import Any
 
 from wizard import clock, outbox
@@ -41,6 +43,7 @@ def read_status(payload: dict[str, Any], entry_id: int) -> None:
         raise outbox.NoLongerNeeded("it has ended meanwhile")
     purchase = inbox.purchase_of(subscription)
     release()
+    asked_at = clock.now()
     try:
         status = status_of(subscription)
     except Denied as error:
@@ -48,7 +51,7 @@ def read_status(payload: dict[str, Any], entry_id: int) -> None:
     if status == NO_ENTITLEMENTS:  # Read and written down in one place only.
         outbox.enqueue(aws_messages.READ_ENTITLEMENTS, payload, f"entitlements:status:{entry_id}")
     elif why := aws_messages.why_not_active(status):
-        inbox.receive(_said(purchase, entry_id, aws_messages.NOT_ACTIVE, why))
+        inbox.receive(_said(purchase, entry_id, asked_at, aws_messages.NOT_ACTIVE, why))
 
 
 def _asked_about(payload: dict[str, Any]) -> Subscription:
@@ -62,11 +65,12 @@ def read_entitlements(payload: dict[str, Any], entry_id: int) -> None:
     """The outbox's handler ``marketplaces.read_entitlements``."""
     subscription = _asked_about(payload)
     marketplace = all_marketplaces()[subscription.cloud_account.partition]
-    purchase = inbox.purchase_of(subscription)
+    purchase, had_some = inbox.purchase_of(subscription), bool(subscription.entitlements)
     release()
     asked_at = clock.now()
     try:
         found = marketplace.entitlements(purchase)
+        status = marketplace.status(purchase) if had_some and not found else ""
     except Denied as error:
         raise outbox.NoLongerNeeded("the marketplace does not let us ask") from error
     subscription = db.session.get_one(Subscription, payload["subscription"])
@@ -74,15 +78,22 @@ def read_entitlements(payload: dict[str, Any], entry_id: int) -> None:
     if subscription.entitlements_at is not None and subscription.entitlements_at >= asked_at:
         raise outbox.NoLongerNeeded("somebody has asked since")
     before = subscription.entitlements
+    if status and not aws_messages.why_not_active(status):
+        raise outbox.NoLongerNeeded("its agreement goes on")  # The nightly comparison tells staff.
     subscription.entitlements, subscription.entitlements_at = found, asked_at
     db.session.flush()
-    if before and not found:
-        inbox.receive(_said(purchase, entry_id, aws_messages.NO_ENTITLEMENTS, EXPIRED))
+    if status:
+        why = aws_messages.why_not_active(status)
+        inbox.receive(_said(purchase, entry_id, asked_at, aws_messages.NOT_ACTIVE, why))
+    elif before and not found:
+        inbox.receive(_said(purchase, entry_id, asked_at, aws_messages.NO_ENTITLEMENTS, EXPIRED))
     elif found and before == []:
-        inbox.receive(_said(purchase, entry_id, aws_messages.ENTITLED_AGAIN))
+        inbox.receive(_said(purchase, entry_id, asked_at, aws_messages.ENTITLED_AGAIN))
 
 
-def _said(purchase: subscriptions.Purchase, entry_id: int, kind: str, why: str = "") -> Said:
+def _said(
+    purchase: subscriptions.Purchase, entry_id: int, asked_at: datetime, kind: str, why: str = ""
+) -> Said:
     """What was read, as a message about this very purchase: by the strongest name it has, since its customer may have
     others."""
     names = {
@@ -96,7 +107,7 @@ def _said(purchase: subscriptions.Purchase, entry_id: int, kind: str, why: str =
         marketplace=purchase.partition,
         road="reading",
         kind=kind,
-        at=clock.now(),
+        at=asked_at,
         why=why,
         **dict[str, Any]({name: names[name]}),
     )
