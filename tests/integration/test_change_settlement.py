@@ -249,7 +249,7 @@ def test_a_locked_workspace_is_unlocked_whenever_it_was_changed(
     sign_in(client, owner)
     page = opened(app, client, harbour)
     assert page.h1 == "Unlock Harbour 1"
-    assert "AWS account 4417 2290 8813 does not pay for it any more" in page.text
+    assert "AWS account 4417 2290 8813 no longer pays for it" in page.text
     assert "once in" not in page.text
     method = str(bought) if way == "registered" else "billing_center"
     page = client.submit(page, "Unlock", method=method)
