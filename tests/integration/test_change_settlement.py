@@ -438,6 +438,26 @@ def test_a_purchase_that_ends_while_it_waits_to_be_chosen_for_says_so(
     assert page.link("Subscribe to AWS")
 
 
+@pytest.mark.parametrize("language", ["en", "zh"])
+def test_a_purchase_that_fails_on_the_way_is_told_wherever_its_buyer_goes_next(
+    app: Flask, client: Client, owner: Owner, language: str
+) -> None:
+    client = client.other(language)
+    ids = workspaces(app, owner, 2)
+    sign_in(client, owner)
+    confirm = {"en": "Confirm", "zh": "确认"}[language]
+    waits = client.submit(opened(app, client, ids[0]), confirm, method="aws")
+    said = {"en": "failed, so it pays for nothing. Check that account", "zh": "的订阅未成功"}[language]
+    assert said not in waits.text
+    bought, _page = landed(app, client)
+    assert said not in client.get(waits.url).text
+    change_all(app, Subscription, [bought], state=ENDED, why="failed", ended_at=clock.now(), on_end=LOCK)
+    assert said in client.get(waits.url).text
+    assert said in client.get("/billing/workspaces").text
+    landed(app, client, "another token")
+    assert said not in client.get("/billing/workspaces").text
+
+
 def ends(app: Flask, walk: Walk, why: str) -> None:
     """AWS says that this customer's purchase has ended."""
     with app.app_context():
