@@ -1,5 +1,6 @@
 """Changing what settles a workspace: each way, each refusal with its reason on the page, in both languages."""
 
+from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
@@ -267,6 +268,25 @@ def test_a_locked_workspace_is_unlocked_by_subscribing_again(
     page = client.submit(page, "Confirm submission")
     assert page.h1.endswith("pays for 1 workspace now")
     assert settled(app, harbour) == [("aws", bought)]
+
+
+def test_who_subscribes_again_is_told_what_else_comes_back(
+    app: Flask, client: Client, owner: Owner, work: Callable[[], int]
+) -> None:
+    ended, _harbour = locked(app, owner)
+    with app.app_context():
+        account = db.session.get_one(Subscription, ended).cloud_account_id
+    [lantern] = workspaces(app, owner)
+    sign_in(client, owner)
+    _bought, page = landed(app, client, cloud_account_id=account)
+    page = client.click(page, "choose the workspaces it pays for")
+    page = client.submit(page, "Confirm", workspaces=[public_id(app, lantern)])
+    assert page.h1.endswith("pays for 1 workspace now")
+    assert "1 locked workspace that it paid for before comes back in a moment, too." in page.text
+    work()
+    page = client.get(page.url)
+    assert page.h1.endswith("pays for 2 workspaces now")
+    assert "comes back in a moment" not in page.text
 
 
 # A new subscription -----------------------------------------------------------------------------------------
