@@ -52,6 +52,11 @@ def time_to_come(until: datetime) -> str:
     return time_of_day(until) if today else date_and_time(until)
 
 
+def day_to_come(moment: datetime) -> str:
+    """The day from which on something is possible again, with the time where that is today."""
+    return date_and_time(moment) if date_of(moment) == date_of(clock.now()) else date_of(moment)
+
+
 def account_number(number: str) -> str:
     """A cloud account's number in fours, unbreakable: 782858285006 → 7828 5828 5006. Other ids as they are."""
     if not number.isdigit() or len(number) % 4:

@@ -28,6 +28,10 @@ def upgrade() -> None:
         batch_op.create_index("ix_subscriptions_stopped_at", ["stopped_at"], unique=False)
         batch_op.create_index("ix_subscriptions_successor_id", ["successor_id"], unique=False)
     op.execute("UPDATE subscriptions SET claimed_at = created_at WHERE billing_account_id IS NOT NULL")
+    # Of what had ended before, the fourteen days begin now.
+    op.execute(
+        "UPDATE subscriptions SET on_end = 'lock', stopped_at = CURRENT_TIMESTAMP WHERE state = 'ended'"
+    )
     with op.batch_alter_table("settlements", schema=None) as batch_op:
         batch_op.add_column(sa.Column("what", sa.String(), nullable=False, server_default="settled"))
     with op.batch_alter_table("billing_accounts", schema=None) as batch_op:
@@ -38,6 +42,7 @@ def downgrade() -> None:
     with op.batch_alter_table("billing_accounts", schema=None) as batch_op:
         batch_op.drop_column("any_method")
     op.execute("DELETE FROM settlements WHERE what <> 'settled'")
+    op.execute("UPDATE workspaces SET state = 'dissolved' WHERE state = 'closed'")
     with op.batch_alter_table("settlements", schema=None) as batch_op:
         batch_op.drop_column("what")
     with op.batch_alter_table("subscriptions", schema=None) as batch_op:

@@ -98,7 +98,7 @@ def test_nothing_chosen_is_asked_for_and_what_is_not_offered_is_not_taken(
     [theirs] = purchases(app, accounts_of(app, Person()))
     sign_in(client, owner)
     page = opened(app, client, harbour)
-    for method in ("", "billing_center", str(theirs), "x", "999999"):
+    for method in ("", str(theirs), "x", "999999"):
         sent = {**page.form("Confirm").filled({}), "method": method}
         page = client.post(page.path, sent)
         assert page.status == 422
@@ -107,18 +107,77 @@ def test_nothing_chosen_is_asked_for_and_what_is_not_offered_is_not_taken(
     assert events(app) == []
 
 
-def test_a_second_click_changes_nothing_more_and_says_what_is_so(
+@pytest.mark.parametrize("way", ["registered", "billing_center"])
+@pytest.mark.parametrize("is_locked", [False, True])
+def test_a_second_click_ends_where_the_first_did_and_changes_nothing_more(
+    app: Flask, client: Client, owner: Owner, way: str, is_locked: bool
+) -> None:
+    [harbour] = [locked(app, owner)[1]] if is_locked else workspaces(app, owner)
+    [bought] = purchases(app, owner)
+    if not is_locked and way == "billing_center":
+        app.config["SETTLEMENT_LEAVE_ACTIVE_SUBSCRIPTION"] = True
+        change_all(app, Workspace, [harbour], subscription_id=bought, settlement_method="aws")
+    sign_in(client, owner)
+    page = opened(app, client, harbour)
+    for _ in range(2):
+        method = str(bought) if way == "registered" else "billing_center"
+        answer = client.submit(page, "Unlock" if is_locked else "Confirm", method=method)
+        assert answer.path == f"/billing/workspaces/{public_id(app, harbour)}"
+        assert answer.status == 200
+    with app.app_context():
+        assert db.session.get_one(Workspace, harbour).settlement_number == 2
+
+
+def test_a_registered_subscription_that_ended_since_the_page_was_opened_says_so(
     app: Flask, client: Client, owner: Owner
 ) -> None:
     [harbour], [bought] = workspaces(app, owner), purchases(app, owner)
     sign_in(client, owner)
     page = opened(app, client, harbour)
-    for _ in range(2):
-        answer = client.submit(page, "Confirm", method=str(bought))
-    assert answer.status in (200, 422)
-    assert settled(app, harbour) == [("aws", bought)]
+    change_all(app, Subscription, [bought], state=ENDED, why="cancelled", ended_at=clock.now(), on_end=LOCK)
+    page = client.submit(page, "Confirm", method=str(bought))
+    assert page.status == 422
+    assert "This subscription has ended. Subscribe at AWS once more" in page.text
+    assert "Choose what pays for this workspace" not in page.text
+    assert settled(app, harbour) == [("billing_center", None)]
+
+
+def test_waiting_for_aws_is_refused_like_everything_else(app: Flask, client: Client, owner: Owner) -> None:
+    [harbour] = workspaces(app, owner)
+    sign_in(client, owner)
+    page = opened(app, client, harbour)
+    change_all(app, Workspace, [harbour], settlement_changed_at=clock.now() - timedelta(days=1))
+    page = client.submit(page, "Confirm", method="aws")
+    assert page.status == 422
+    assert "It can change again after" in page.text
     with app.app_context():
-        assert db.session.get_one(Workspace, harbour).settlement_number == 2
+        assert db.session.scalars(sa.select(Journey.awaits)).all() == [None]
+
+
+@pytest.mark.parametrize("state", ["dissolved", "closed"])
+def test_what_is_over_is_not_headed_as_if_it_could_be_unlocked(
+    app: Flask, client: Client, owner: Owner, state: str
+) -> None:
+    _ended, harbour = locked(app, owner)
+    change_all(app, Workspace, [harbour], state=state)
+    sign_in(client, owner)
+    page = opened(app, client, harbour)
+    assert page.h1 == "Change settlement method"
+    assert "Nothing can settle Harbour 1 any more." in page.text
+    page = client.get(f"/billing/workspaces/{public_id(app, harbour)}")
+    assert "has nothing to settle with" not in page.text
+
+
+def test_a_change_that_is_possible_later_today_says_at_what_time(
+    app: Flask, client: Client, owner: Owner
+) -> None:
+    [harbour] = workspaces(app, owner)
+    now = clock.now()
+    change_all(app, Workspace, [harbour], settlement_changed_at=now - timedelta(days=30, seconds=-1))
+    sign_in(client, owner)
+    time = f"{now + timedelta(seconds=1):%H:%M} (UTC)"
+    assert f"You can change this again on {now:%-d %B %Y}, {time}." in opened(app, client, harbour).text
+    assert f"Can change on {now:%-d %B %Y}, {time}" in client.get("/billing/workspaces").text
 
 
 @pytest.mark.parametrize("language", ["en", "zh"])
@@ -288,6 +347,9 @@ def test_a_purchase_that_another_account_claimed_meanwhile_is_told_as_elsewhere(
     change_all(app, Subscription, [bought], billing_account_id=accounts_of(app, Person()).billing_id)
     page = client.submit(page, "Confirm submission")
     assert page.h1 == "This subscription is already set up"
+    assert f"another Billing Center account than {owner.person.username}" in page.text
+    assert page.link("Open the Billing Center").endswith("/billing/")
+    assert "Sign in to the Billing Center" not in page.links
     assert settled(app, harbour) == [("billing_center", None)]
 
 
@@ -419,10 +481,55 @@ def test_who_subscribes_again_goes_on_where_they_stopped(app: Flask, walk: Walk)
     ends(app, walk, "failed")
     stopped = walk.reference
     walk.bought = {}
-    walk.land().say_new()
+    walk.land()
+    assert walk.page.h1 == "How do you want to go on?"
+    assert "Your answers are kept" in walk.page.text
+    walk.page = walk.client.submit(walk.page, "Next")
     assert walk.page.h1 == "Activation method"
     assert walk.reference == stopped
     assert walk.bought["customerAWSAccountId"][:4] in walk.page.text
+
+
+def test_who_binds_and_subscribes_again_goes_on_with_the_same_billing_account(
+    app: Flask, walk: Walk, owner: Owner
+) -> None:
+    workspaces(app, owner)
+    bind = Binding.of(walk, owner.person)
+    bind.to_workspaces()
+    ends(app, bind, "cancelled")
+    stopped = bind.reference
+    bind.bought = {}
+    bind.land()
+    assert f"your Billing Center account {owner.person.username}" in bind.page.text
+    bind.page = bind.client.submit(bind.page, "Next")
+    assert (bind.page.h1, bind.reference) == ("Bind workspace", stopped)
+    assert bind.bought["customerAWSAccountId"][:4] in bind.page.text
+    with app.app_context():
+        agreement = Subscription.agreement_id == bind.bought["agreementId"]
+        assert db.session.scalars(sa.select(Subscription.billing_account_id).where(agreement)).one()
+
+
+def test_who_has_bound_a_workspace_when_it_is_cancelled_is_told_that_it_is_locked(
+    app: Flask, walk: Walk, owner: Owner
+) -> None:
+    workspaces(app, owner)
+    bind = Binding.of(walk, owner.person)
+    bind.to_workspaces()
+    bind.page = bind.client.submit(bind.client.get(bind.bind_url("Harbour 1")), "Confirm")
+    ends(app, bind, "cancelled")
+    page = bind.client.get(bind.page.url)
+    assert "It paid for Harbour 1, which is locked until something else pays for it." in page.text
+    assert "Subscribe again and come back: you go on here" in page.text
+
+
+def test_a_new_buyer_whose_purchase_has_ended_is_not_led_to_an_account_they_do_not_have(
+    app: Flask, walk: Walk
+) -> None:
+    walk.land()
+    ends(app, walk, "cancelled")
+    page = walk.client.get(walk.page.url)
+    assert page.h1 == "AWS reported that this subscription was cancelled"
+    assert "Open the Billing Center" not in page.links
 
 
 @pytest.mark.parametrize("language", ["en", "zh"])
@@ -439,6 +546,16 @@ def test_who_binds_when_the_subscription_is_cancelled_is_told(
     assert "Harbour 1" not in page.text
     bind.land()  # Once more with the same link: it leads to the same.
     assert bind.page.h1 == said[language]
+
+
+def test_the_right_code_for_a_purchase_that_has_ended_is_not_called_wrong(
+    app: Flask, walk: Walk, owner: Owner
+) -> None:
+    bind = Binding.of(walk, owner.person)
+    bind.land().say_have().name_account()
+    ends(app, bind, "cancelled")
+    assert bind.enter_code().h1 == "AWS reported that this subscription was cancelled"
+    assert "Send a new code" not in bind.page.text
 
 
 def test_what_a_renewal_pays_for_is_shown_as_before(app: Flask, walk: Walk) -> None:

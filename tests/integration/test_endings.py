@@ -436,22 +436,23 @@ def test_what_goes_on_again_is_followed_by_nothing_any_more(app: Flask, sites: S
 
 
 @pytest.mark.engines("sqlite")
-def test_what_was_renewed_as_nobody_has_told_what_may_leave_and_follows_what_its_owner_claims(
+def test_what_was_renewed_as_nobody_has_told_what_stays_and_may_leave_at_any_time(
     app: Flask, sites: Sites
 ) -> None:
     with app.app_context():
         world = World()
         bought = world.purchase("1", account="1")
-        leaves, follows = world.workspace(bought), world.workspace(bought)
+        leaves, stays = world.workspace(bought), world.workspace(bought)
         world.end(bought, RENEWED)
         work(app)
         db.session.execute(sa.update(Workspace).values(settlement_changed_at=clock.now()))
         assert settlement.settle([leaves], None, by="test") == [leaves]
         work(app)
-        again = world.purchase("2", account="1")
+        other = world.purchase("2", account="1")
         work(app)
-        assert follows.subscription_id == again.id
         assert leaves.subscription_id is None
+        assert settlement.payer(stays) is not other, "its renewal may yet be told"
+        assert settlement.settle([stays], other, by="test") == [stays]
 
 
 @pytest.mark.engines("sqlite")
@@ -471,6 +472,10 @@ def test_where_the_policy_says_so_the_billing_center_account_pays_from_then_on(
         assert workspace.settlement_changed_at is None
         assert mails("switched") == [("billing", world.payer.id)]
         assert mails("ended") == []
+        world.revive(bought)
+        assert settlement.method(workspace) == BILLING_CENTER, "nobody moves a bill back without a word"
+        work(app)
+        assert history(workspace)[-1] == (SETTLED, BILLING_CENTER)
 
 
 # ── locked: the days, the ways out ──────────────────────────────────────────────────────────────────────────
@@ -544,19 +549,21 @@ def test_a_locked_workspace_can_be_dissolved_and_no_other(app: Flask, sites: Sit
 def test_several_workspaces_are_settled_together_or_not_at_all(app: Flask, sites: Sites) -> None:
     with app.app_context():
         world = World()
-        first, second = world.purchase("1"), world.purchase("2")
+        first, second, gone = world.purchase("1"), world.purchase("2"), world.purchase("3")
+        world.end(gone)
         free, also, paid = world.workspace(), world.workspace(), world.workspace(first)
         with pytest.raises(settlement.CannotSettle) as no:
             settlement.settle([free, paid], second, by="test")
         assert no.value.workspace is paid
         assert no.value.refusal.reason == settlement.OTHER_PAYS
         db.session.execute(
-            sa.update(Workspace).where(Workspace.id == also.id).values(settlement_number=9),
+            sa.update(Workspace).where(Workspace.id == also.id).values(subscription_id=gone.id),
             execution_options={"synchronize_session": False},
         )
         with pytest.raises(settlement.CannotSettle) as no:
             settlement.settle([free, also], second, by="test")
         assert no.value.refusal.reason == settlement.CHANGED
+        db.session.execute(sa.update(Workspace).where(Workspace.id == also.id).values(subscription_id=None))
         db.session.commit()
         db.session.expire_all()
         assert free.subscription_id is also.subscription_id is None
@@ -566,11 +573,41 @@ def test_several_workspaces_are_settled_together_or_not_at_all(app: Flask, sites
             with watch() as sql:
                 assert settlement.settle(some, second, by="test") == some, read_already
             needed.append(len(sql.statements))
-        assert needed[1] == 4, (
-            "the subscription, the workspaces, two lines of their histories: however many they are"
+        assert needed[1] == 5, (
+            "the subscription, the workspaces twice, two lines of their histories, however many"
         )
         db.session.commit()
         assert settlement.settle([free, also], second, by="test") == []
+
+
+@pytest.mark.engines("sqlite")
+def test_what_was_only_written_down_meanwhile_keeps_nobody_from_unlocking(app: Flask, sites: Sites) -> None:
+    with app.app_context():
+        world = World()
+        bought = world.purchase("1")
+        workspace = world.workspace(bought)
+        world.end(bought)
+        assert settlement.is_locked(workspace), "as somebody has just read it"
+        db.session.commit()
+        worker.run_once(app)
+        assert settlement.settle([workspace], None, by="test") == [workspace]
+        work(app)
+        assert history(workspace) == [(SETTLED, AWS), (LOCKED, NONE), (SETTLED, BILLING_CENTER)]
+        assert sites.state(workspace) == "open"
+
+
+@pytest.mark.engines("sqlite")
+def test_a_claim_of_a_process_of_the_version_before_is_no_first_claim(app: Flask) -> None:
+    with app.app_context():
+        world = World()
+        bought = world.purchase("1", account="1")
+        beside = world.purchase("2", account="1", claimed=False)
+        world.end(bought)
+        beside.billing_account_id = world.payer.id
+        db.session.commit()
+        assert subscriptions.claim(beside.id, world.payer.id) == []
+        db.session.refresh(beside)
+        assert beside.claimed_at == beside.created_at
 
 
 def test_an_end_and_a_binding_at_once_leave_no_workspace_that_nobody_looks_after(app: Flask) -> None:

@@ -223,7 +223,7 @@ def test_its_page_tells_what_happened_when_and_by_whom(app: Flask, client: Clien
         "Closed: for 14 days nothing paid for it 13 April 2026, 12:00 (UTC) · Skylark",
         "Settled by the Billing Center account 12 April 2026, 12:00 (UTC) · AWS Marketplace",
         f"Unlocked: {account} pays again 11 April 2026, 12:00 (UTC) · {name} in the console",
-        f"Locked: {account} pays no more 10 April 2026, 12:00 (UTC) · AWS Marketplace",
+        f"Locked: {account} no longer pays 10 April 2026, 12:00 (UTC) · AWS Marketplace",
         f"Settled by {account} 9 April 2026, 12:00 (UTC) · {name} in the Billing Center",
         f"Settled by the Billing Center account 8 April 2026, 12:00 (UTC) · {name} in the Billing Center"
         " · Reference SK-1234-ABCD",
@@ -258,8 +258,8 @@ def test_a_purchase_that_ended_says_what_it_locked_and_leads_to_unlocking_it(
     workspaces(app, owner, 7, many)
     with clock.at(NOON):
         page = sign_in(client, owner, f"{DOOR}?next=/billing/cloud-accounts")
-        assert "It paid for Staging, which is locked for 11 more days." in page.text
-        assert "It paid for 7 workspaces. What is locked can be unlocked for 11 more days." in page.text
+        assert "It paid for Staging, which is locked. It can still be unlocked for 11 days." in page.text
+        assert "It paid for 7 workspaces. What is locked can still be unlocked for 11 days." in page.text
         assert "Cancelled 4 April 2026" in page.text
         assert client.click(page, "Unlock Staging").status == 200
         assert len(rows(client.click(page, "Unlock them"))) == 8

@@ -17,7 +17,7 @@ from urllib.parse import urlsplit
 
 from playwright.sync_api import Page, sync_playwright
 
-from tests.support import chromium
+from tests.support import chromium, demo
 from tests.support.browser import Visitors
 from tests.support.customer import Customer
 from tests.support.databases import ROOT
@@ -28,12 +28,13 @@ from tests.support.server import Server
 FOLDER = ROOT / "docs" / "pictures"
 DESK, PHONE = (1120, 800), (390, 844)
 TALLEST = {DESK: 1000, PHONE: 844}
-QUALITY = 80
+QUALITY = 60
 
 
 @dataclass(frozen=True)
 class Picture:
-    """One file in `docs/pictures`. ``of`` is the page: see ``Sitter.moment``."""
+    """One file in `docs/pictures`. ``of`` is the page: see ``Sitter.moment``; ``way`` the method of the sitter that
+    comes by it."""
 
     name: str
     of: str
@@ -42,32 +43,35 @@ class Picture:
     dark: bool = False
     brand: str = "brand.toml"
     site: str = "Oregon"
-    binds: bool = False
+    way: str = "walk"
 
     @property
     def file(self) -> str:
         return f"{self.name}.webp"
 
     @property
-    def walk(self) -> tuple[str, str, bool, bool]:
+    def walk(self) -> tuple[str, str, bool, str]:
         """What has to be walked for it; pictures of one walk are taken on the way."""
-        return (self.brand, self.language, self.phone, self.binds)
+        return (self.brand, self.language, self.phone, self.way)
 
 
 PICTURES = (
     Picture("activation", "activation"),
     Picture("activation-dark", "activation", dark=True),
     Picture("successful", "successful"),
-    Picture("successful-dark", "successful", dark=True),
     Picture("basic-errors", "basic-errors"),
-    Picture("bind-workspace", "workspaces", binds=True),
-    Picture("bind-workspace-dark", "workspaces", binds=True, dark=True),
+    Picture("bind-workspace", "workspaces", way="bind"),
+    Picture("workspace-management", "workspaces", way="manage"),
+    Picture("workspace-management-dark", "workspaces", way="manage", dark=True),
+    Picture("change-settlement", "settlement", way="manage"),
+    Picture("cloud-accounts", "cloud-accounts", way="manage"),
+    Picture("locked", "locked", way="manage"),
+    Picture("locked-dark", "locked", way="manage", dark=True),
     Picture("sandbox", "sandbox"),
     Picture("choice-phone", "choice", phone=True),
     Picture("basic-phone-zh", "basic", language="zh", phone=True),
     Picture("activation-phone-zh-dark", "activation", language="zh", phone=True, dark=True),
     Picture("kestrel", "activation", brand="docs/brands/kestrel.toml", site="Osaka"),
-    Picture("kestrel-dark", "activation", brand="docs/brands/kestrel.toml", site="Osaka", dark=True),
 )
 
 # What is drawn by lot or by the clock → what the pictures say instead.
@@ -78,6 +82,10 @@ _SETTLED = {
     r"\b(wksp_[0-9a-f]{6})0{10}\b": "$1",
     r"\bwksp_[0-9a-z]{16}\b": "wksp_5d2g7h3j1k",
     r"\b\d{1,2}:\d{2}(:\d{2})?\b": "18:40",
+    r"\b\d{1,2} [A-Z][a-z]+ 20\d\d\b": "24 March 2026",
+    r"\bsubscribed 24 March 2026": "subscribed 3 March 2026",
+    r"\buntil 24 March 2026": "until 7 April 2026",
+    r"\band \d+ hours? left\b": "and 4 hours left",
 }
 _SETTLE = """
 (patterns) => {
@@ -95,6 +103,15 @@ WORKSPACES = {
     "Harbour production": f"wksp_4f21c0{0:010}",
     "Payments": f"wksp_91be37{0:010}",
     "Storefront": f"wksp_c07d55{0:010}",
+}
+MANAGED = {
+    "Label printers": "e92f04",
+    "Meridian staging": "60b1ce",
+    "Data pipeline": "75d3f8",
+    "Warehouse robots": "2aa9e4",
+    "Storefront": "c07d55",
+    "Meridian production": "4f21c0",
+    "Payments API": "91be37",
 }
 _ANOTHER = """
 INSERT INTO workspaces (public_id, origin, name, site_id, state, language, owner_id, billing_account_id,
@@ -156,6 +173,34 @@ class Sitter(Customer):
             self.row(name).get_by_text(self.word("Bound"), exact=True).wait_for()
         self.hold_still(self.moment)
 
+    def manage(self) -> None:
+        """Somebody with seven workspaces looks at what pays for what; a colleague opens one that is locked."""
+        demo.Company(self.server).settle_in()
+        demo.let_time_pass(self.server.instance)
+        for name, number in MANAGED.items():
+            public_id = f"wksp_{number}{0:010}"
+            database(self.server, "UPDATE workspaces SET public_id = ? WHERE name = ?", public_id, name)
+        self.page.goto(f"{self.server.url}/billing/sign-in")
+        self.field("Username").fill(demo.WEI.username)
+        self.field("Password").fill(demo.WEI.password)
+        super().press("Sign in")
+        self.reads("Workspace management")
+        self.hold_still(self.moment)
+        self.follow("Cloud accounts")
+        self.reads("Cloud accounts")
+        self.hold_still(self.moment)
+        self.follow("Workspace management")
+        self.page.get_by_role("link", name="Data pipeline", exact=True).click()
+        self.follow("Change settlement method")
+        self.page.get_by_role("radio", name=re.compile("^AWS account 7828")).check()
+        self.hold_still(self.moment)
+        self.page.goto(f"{self.server.url}/sign-in?site=us1")
+        self.person = demo.MIA
+        self.sign_in()
+        self.page.get_by_role("link", name="Meridian staging").click()
+        self.reads("Meridian staging is locked")
+        self.hold_still("locked")
+
     def walk(self) -> None:
         """From the marketplace to the workspace; one page is first sent as it comes, for its errors."""
         self.open_product()
@@ -191,7 +236,7 @@ def take(pictures: Iterable[Picture] = PICTURES) -> dict[str, bytes]:
         visitors = Visitors(browser)
         visitors.allow(r"status of 422")
         by_walk = sorted(pictures, key=lambda picture: picture.walk)
-        for (brand, language, phone, binds), wanted in groupby(by_walk, key=lambda picture: picture.walk):
+        for (brand, language, phone, way), wanted in groupby(by_walk, key=lambda picture: picture.walk):
             with tempfile.TemporaryDirectory() as instance:
                 server = Server(Path(instance), BRAND_FILE=str(ROOT / brand))
                 try:
@@ -199,10 +244,7 @@ def take(pictures: Iterable[Picture] = PICTURES) -> dict[str, bytes]:
                         language, phone=phone, size=PHONE if phone else DESK, device_scale_factor=1.5
                     )
                     sitter = Sitter(page, server, language, wanted)
-                    if binds:
-                        sitter.bind()
-                    else:
-                        sitter.walk()
+                    getattr(sitter, way)()
                     taken |= sitter.taken
                 finally:
                     server.stop()

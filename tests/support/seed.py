@@ -1,21 +1,24 @@
 """A demo to look around in: ``make seed`` lets a few made-up customers walk through the product's own doors.
 
-They walk through the product that runs at PORT; where none runs, one is started on INSTANCE_PATH for the time it
-takes. Whoever has a mail in the sandbox's mailbox has been here before and is left alone, so a second run changes
-nothing. Without the sandbox there would be no mailbox to read codes from and nothing to buy: it refuses.
+They walk through the product that runs at PORT, several at once; where none runs, one is started on INSTANCE_PATH for
+the time it takes. Whoever has a mail in the sandbox's mailbox has been here before and is left alone, so a second run
+changes nothing. Without the sandbox there would be no mailbox to read codes from and nothing to buy: it refuses.
 """
 
 import os
 import sys
 import urllib.error
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
+from tests.support import demo
 from tests.support.databases import ROOT
 from tests.support.factories import Person
-from tests.support.over_http import HttpWalk, walk_over_http
+from tests.support.over_http import walk_over_http
 from tests.support.server import Product, Server
 
 
@@ -63,33 +66,49 @@ VISITS = (
 )
 
 
+AT_ONCE = 4
+"""So many customers walk at the same time: they wait for mails most of it."""
+
+
 class Refused(Exception):
     """Nothing was seeded; the message is one sentence for a person."""
 
 
-def seed(product: Product, visits: tuple[Visit, ...] = VISITS) -> list[tuple[Visit, bool]]:
-    """Let everybody walk who has not been here → each visit, and whether it was made now.
+def seed(product: Product, instance: Path | None = None) -> dict[str, bool]:
+    """Let everybody walk who has not been here → address, and whether they came now.
 
-    Raises :class:`Refused` where the product has no sandbox.
+    ``instance`` is the product's directory where it is on this machine: see :func:`.demo.let_time_pass`. Raises
+    :class:`Refused` where the product has no sandbox.
     """
+    by_address: dict[str, list[Callable[[], None]]] = {demo.WEI.email: [lambda: settle_in(product, instance)]}
+    for visit in VISITS:
+        by_address.setdefault(visit.person.email, []).append(partial(go, visit, product))
     try:
-        known = {visit.person.email for visit in visits if product.mails(visit.person.email)}
+        new = {address: not product.mails(address) for address in by_address}
     except urllib.error.HTTPError:
         raise Refused(
             f"{product.url} has no sandbox: only a demo is filled with made-up customers."
         ) from None
-    made = []
-    for visit in visits:
-        new = visit.person.email not in known
-        if new:
-            go(visit, walk_over_http(product, visit.language, person=visit.person, site=visit.site))
-        made.append((visit, new))
-    return made
+
+    def come(address: str) -> None:
+        for visit in by_address[address]:
+            visit()
+
+    with ThreadPoolExecutor(AT_ONCE) as everybody:
+        list(everybody.map(come, [address for address in by_address if new[address]]))
+    return new
 
 
-def go(visit: Visit, walk: HttpWalk) -> None:
+def settle_in(product: Product, instance: Path | None) -> None:
+    """The company that has seven workspaces, in every state there is but for a moment."""
+    demo.Company(product).settle_in()
+    if instance:
+        demo.let_time_pass(instance)
+
+
+def go(visit: Visit, product: Product) -> None:
     """One visit, as far as it goes."""
-    product: Product = walk.marketplace  # type: ignore[assignment]
+    walk = walk_over_http(product, visit.language, person=visit.person, site=visit.site)
     address, method = visit.person.email, {} if visit.buys else {"method": visit.pays}
     newest = max((int(mail["id"]) for mail in product.mails(address)), default=0)
     answers = {"workspace_name": visit.workspace, "language": visit.language, **method}
@@ -135,16 +154,19 @@ def main() -> None:
         sys.exit("SANDBOX wants to be 1: only a demo is filled with made-up customers.")
     with running(int(settings["PORT"]), Path(settings["INSTANCE_PATH"])) as product:
         try:
-            seeded = seed(product)
+            new = seed(product, Path(settings["INSTANCE_PATH"]))
         except Refused as reason:
             sys.exit(str(reason))
     print(f"\n  Everybody’s password is “{ADA.password}”. Sign in at {product.url}/sign-in\n")
-    for visit, new in seeded:
+    for visit in VISITS:
         if visit.outcome:
-            print(
-                f"  {visit.site}  {visit.person.username:<12} {visit.outcome}{'' if new else '  (was there)'}"
-            )
-    waiting = [visit.person.email for visit, _new in seeded if not visit.outcome]
+            there = "" if new[visit.person.email] else "  (was there)"
+            print(f"  {visit.site}  {visit.person.username:<12} {visit.outcome}{there}")
+    print(f"\n  The Billing Center is at {product.url}/billing/\n")
+    there = "" if new[demo.WEI.email] else "  (was there)"
+    print(f"       {demo.WEI.username:<12} seven workspaces, two of them locked{there}")
+    print(f"  us1  {demo.MIA.username:<12} owns those two and signs in to the console")
+    waiting = dict.fromkeys(visit.person.email for visit in VISITS if not visit.outcome)
     print(f"\n  Half way, with a code or a form to fill in: {', '.join(waiting)}\n")
 
 

@@ -52,7 +52,7 @@ def what(line: Settlement) -> str:
         return _("Settled by the Billing Center account")
     payer = cloud_account_name(line.subscription.cloud_account)
     if line.what == LOCKED:
-        return _("Locked: %(payer)s pays no more", payer=payer)
+        return _("Locked: %(payer)s no longer pays", payer=payer)
     if line.what == UNLOCKED:
         return _("Unlocked: %(payer)s pays again", payer=payer)
     return _("Settled by %(payer)s", payer=payer)

@@ -13,7 +13,7 @@ from typing import Any
 
 import sqlalchemy as sa
 from flask import current_app
-from sqlalchemy.orm import aliased
+from sqlalchemy.orm import aliased, joinedload
 
 from wizard import clock, outbox
 from wizard.billing.models import (
@@ -34,6 +34,9 @@ from wizard.billing.models import (
 )
 from wizard.extensions import change, db, insert
 from wizard.sites import directory
+
+WITH_PAYER = joinedload(Workspace.subscription).joinedload(Subscription.successor)
+"""With this a workspace is read with all that says what settles it."""
 
 BOUND = "bound"
 SUBSCRIPTION_ENDED = "subscription ended"
@@ -76,8 +79,9 @@ class CannotSettle(Exception):
 
 
 def _last(workspace: Workspace) -> Subscription | None:
-    """The subscription a workspace was bound to, or the one that follows it."""
-    bound = workspace.subscription
+    """The subscription a workspace is bound to, or the one that follows it. None for one that was switched to its
+    Billing Center account when that one ended, whatever becomes of it."""
+    bound = workspace.subscription if workspace.settlement_method != BILLING_CENTER else None
     if bound is None or bound.pays or bound.successor is None:
         return bound
     return bound.successor
@@ -98,6 +102,13 @@ def lost(workspace: Workspace) -> Subscription | None:
 def is_locked(workspace: Workspace) -> bool:
     """Whether nothing pays for it any more. It reads as locked from the moment its subscription ends."""
     return lost(workspace) is not None
+
+
+def bound_to(subscription_id: Any) -> sa.ColumnElement[bool]:
+    """The condition for workspaces that are bound to this subscription, or were until it ended."""
+    return sa.and_(
+        Workspace.subscription_id == subscription_id, Workspace.settlement_method != BILLING_CENTER
+    )
 
 
 def locked() -> sa.ColumnElement[bool]:
@@ -122,9 +133,7 @@ def _of_last(holds: Callable[[Any], sa.ColumnElement[bool]]) -> sa.ColumnElement
         sa.select(sa.literal(1))
         .select_from(bound)
         .outerjoin(follows, follows.id == bound.successor_id)
-        .where(
-            bound.id == Workspace.subscription_id, sa.case((is_followed, holds(follows)), else_=holds(bound))
-        )
+        .where(bound_to(bound.id), sa.case((is_followed, holds(follows)), else_=holds(bound)))
         .correlate(Workspace)
         .exists()
     )
@@ -225,11 +234,16 @@ def settle(workspaces: Sequence[Workspace], to: Subscription | None, by: str) ->
         # First, so that the subscription cannot end between this and our commit: whoever ends it waits, and then finds
         # these workspaces among those it pays for. Two that bind do not wait for each other; SQLite has one writer.
         db.session.refresh(to, with_for_update={"read": True, "of": Subscription})
+    seen = {workspace.id: _facts(workspace) for workspace in workspaces}
+    _hold(list(seen))
     wanted = _allowed(workspaces, to)
+    for workspace in wanted:
+        if _facts(workspace) != seen[workspace.id]:
+            raise CannotSettle(workspace, Refusal(CHANGED))
     if not wanted:
         return []
+    method = to.provider if to else BILLING_CENTER
     counted = [w.id for w in wanted if not is_free(w)]
-    told = [w.id for w in wanted if w.locked_at is not None]
     write_first_lines([w.id for w in wanted if w.settlement_number == 1])
     with db.session.begin_nested() as tried:
         changed = change(
@@ -240,7 +254,7 @@ def settle(workspaces: Sequence[Workspace], to: Subscription | None, by: str) ->
                 *_paid_for(wanted[0].billing_account_id, to),
             )
             .values(
-                settlement_method=to.provider if to else BILLING_CENTER,
+                settlement_method=method,
                 subscription_id=to.id if to else None,
                 settlement_number=Workspace.settlement_number + 1,
                 settlement_changed_at=sa.case(
@@ -252,14 +266,31 @@ def settle(workspaces: Sequence[Workspace], to: Subscription | None, by: str) ->
         if changed != len(wanted):
             tried.rollback()
     if changed != len(wanted):
-        return _settle_again(workspaces, to)
-    method = to.provider if to else BILLING_CENTER
+        raise CannotSettle(wanted[0], Refusal(CHANGED))
     write_down_all(
         ((w.id, w.settlement_number + 1) for w in wanted), SETTLED, method, to.id if to else None, by
     )
-    if told:
+    if told := [w.id for w in wanted if w.locked_at is not None]:
         outbox.enqueue("billing.tell_site", {"workspaces": told})
     return wanted
+
+
+def _facts(workspace: Workspace) -> tuple[Any, ...]:
+    """What settles it, as its row has it: what a decision rests on, whatever else was written into its history."""
+    return workspace.state, workspace.settlement_method, workspace.subscription_id
+
+
+def _hold(workspace_ids: list[int]) -> None:
+    """Read workspaces anew, in one order for everybody who changes several: two at once wait for each other, instead of
+    blocking one another. Nobody changes them before our commit."""
+    db.session.scalars(
+        sa.select(Workspace)
+        .where(Workspace.id.in_(workspace_ids))
+        .options(WITH_PAYER)
+        .order_by(Workspace.id)
+        .with_for_update(of=Workspace)
+        .execution_options(populate_existing=True)
+    ).all()
 
 
 def _allowed(workspaces: Sequence[Workspace], to: Subscription | None) -> list[Workspace]:
@@ -272,20 +303,6 @@ def _allowed(workspaces: Sequence[Workspace], to: Subscription | None) -> list[W
         elif refusal.reason != BOUND:
             raise CannotSettle(workspace, refusal)
     return wanted
-
-
-def _settle_again(workspaces: Sequence[Workspace], to: Subscription | None) -> list[Workspace]:
-    """Another request was first. Where it settled all of them the same way, nothing is left to do.
-
-    Raises :class:`CannotSettle`.
-    """
-    for seen in (to, *workspaces):
-        if seen is not None:
-            db.session.refresh(seen)
-    wanted = _allowed(workspaces, to)
-    if wanted:
-        raise CannotSettle(wanted[0], Refusal(CHANGED))
-    return []
 
 
 def _as_seen(workspace: Workspace) -> sa.ColumnElement[bool]:

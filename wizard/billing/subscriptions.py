@@ -10,7 +10,15 @@ from sqlalchemy.orm.attributes import set_committed_value
 
 from wizard import clock, outbox
 from wizard.accounts.models import BillingAccount
-from wizard.billing.models import ACTIVE, DISSOLVED, LOCK, STAY, CloudAccount, Subscription, Workspace
+from wizard.billing.models import (
+    ACTIVE,
+    BILLING_CENTER,
+    DISSOLVED,
+    LOCK,
+    CloudAccount,
+    Subscription,
+    Workspace,
+)
 from wizard.extensions import change, db, insert
 from wizard.lists import paginate
 
@@ -102,7 +110,12 @@ def claim(subscription_id: int, billing_account_id: int) -> list[outbox.Due]:
         )
         .values(
             billing_account_id=billing_account_id,
-            claimed_at=sa.func.coalesce(Subscription.claimed_at, now),
+            claimed_at=sa.case(
+                (Subscription.claimed_at.is_not(None), Subscription.claimed_at),
+                # Claimed by a process of the version before, which does not write down when.
+                (Subscription.billing_account_id.is_not(None), Subscription.created_at),
+                else_=now,
+            ),
         )
         .returning(Subscription.claimed_at),
         execution_options={"synchronize_session": False},
@@ -130,7 +143,7 @@ def inherit(follower: Subscription, of: Subscription) -> bool:
 def is_again(again: Any, ended: Any) -> sa.ColumnElement[bool]:
     """The condition for a purchase to be the re-subscription of one that ended: the same cloud account's, claimed by
     the same Billing Center account, and that after the end at the marketplace, whenever we heard of it. A purchase
-    that ran beside the other is none. What was renewed, as nobody has told what, is followed by the same product only.
+    that ran beside the other is none, and what was renewed is followed by its renewal.
 
     Each is a row, or the table or an alias of it.
     """
@@ -140,7 +153,7 @@ def is_again(again: Any, ended: Any) -> sa.ColumnElement[bool]:
         again.cloud_account_id == ended.cloud_account_id,
         again.billing_account_id == ended.billing_account_id,
         again.claimed_at > ended.ended_at,
-        sa.or_(ended.on_end == LOCK, sa.and_(ended.on_end == STAY, again.product_code == ended.product_code)),
+        ended.on_end == LOCK,
     )
 
 
@@ -221,7 +234,11 @@ def settled_by(subscription_ids: list[int], most: int = 5) -> dict[int, Bound]:
             sa.func.row_number().over(partition_by=of_one, order_by=Workspace.id.desc()).label("place"),
             sa.func.count().over(partition_by=of_one).label("count"),
         )
-        .where(Workspace.subscription_id.in_(subscription_ids), Workspace.state != DISSOLVED)
+        .where(
+            Workspace.subscription_id.in_(subscription_ids),
+            Workspace.settlement_method != BILLING_CENTER,
+            Workspace.state != DISSOLVED,
+        )
         .subquery()
     )
     rows = db.session.execute(

@@ -111,14 +111,19 @@ def state_in_full(workspace: Workspace) -> tuple[str, str]:
 
 
 def locked_for(workspace: Workspace) -> str:
-    """ "Locked, 11 days left": the days that have begun count."""
-    days = days_left(workspace)
-    return ngettext("Locked, %(num)s day left", "Locked, %(num)s days left", days) if days else _("Locked")
+    """ "Locked, 11 days left" """
+    left = locks.time_left(workspace)
+    return _("Locked, %(time)s left", time=time_to_unlock(left)[0]) if left else _("Locked")
 
 
-def days_left(workspace: Workspace) -> int:
-    """For how many days a locked workspace can still be unlocked, the one that has begun included."""
-    return -(-locks.time_left(workspace) // timedelta(days=1))
+def time_to_unlock(left: timedelta) -> tuple[str, str]:
+    """For how long a locked workspace can still be unlocked, in whole days and the hours besides: "11 days" and
+    "4 hours"; on the last day "5 hours" and nothing."""
+    hours = left.seconds // 3600
+    of_hours = ngettext("%(num)s hour", "%(num)s hours", hours) if hours else ""
+    if left.days:
+        return ngettext("%(num)s day", "%(num)s days", left.days), of_hours
+    return of_hours or _("less than an hour"), ""
 
 
 def method_name(method: str) -> str:

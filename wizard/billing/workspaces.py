@@ -30,7 +30,7 @@ from wizard.sites import directory, gateway
 from wizard.transactions import release
 
 _WITH_PAYER = (
-    sa.orm.joinedload(Workspace.subscription).joinedload(Subscription.successor),
+    settlement.WITH_PAYER,
     sa.orm.joinedload(Workspace.billing_account),
     sa.orm.joinedload(Workspace.owner),
 )
@@ -182,7 +182,7 @@ def managed(billing_account_id: int, wanted: Filter, page: int = 1) -> Paginatio
 
 def paid_by(subscription: Subscription, search: str = "", page: int = 1) -> Pagination:
     """A page of the workspaces a subscription pays for, newest first. One statement. ``search``: :func:`_named`."""
-    bound = Workspace.subscription_id == subscription.id
+    bound = settlement.bound_to(subscription.id)
     return _page(sa.select(Workspace).where(bound, Workspace.state != DISSOLVED, *_named(search)), page)
 
 
@@ -220,8 +220,7 @@ def of_payer(public_id: str, billing_account_id: int) -> Workspace | None:
 
 
 def all_of_payer(public_ids: Sequence[str], billing_account_id: int) -> list[Workspace]:
-    """Those of these workspaces that this Billing Center account settles, in one order for everybody, so that two
-    requests that change them wait for each other instead of blocking one another."""
+    """Those of these workspaces that this Billing Center account settles."""
     named = [public_id for public_id in public_ids if _PUBLIC_ID.fullmatch(public_id)]
     if not named:
         return []

@@ -8,9 +8,9 @@ from flask.typing import ResponseReturnValue
 from flask_babel import gettext as _
 
 from wizard.accounts import identity
-from wizard.billing import history, settlement, subscriptions, workspaces
+from wizard.billing import history, locks, settlement, subscriptions, workspaces
 from wizard.billing.models import ACTIVE, LOCKED, Subscription, Workspace
-from wizard.billing.wording import cloud_account_name, days_left, ended_on, purchase_id, state_of
+from wizard.billing.wording import cloud_account_name, ended_on, purchase_id, state_of, time_to_unlock
 from wizard.billing_center.views import bp
 from wizard.flows import claiming, journeys, line
 from wizard.forms import Button
@@ -147,14 +147,14 @@ def _successor_url(bought: Subscription) -> str | None:
 
 
 def _locked(bought: Subscription, paid: subscriptions.Bound) -> dict[str, Any] | None:
-    """What its end has locked, as far as it is shown: how many, for how many days they still can be unlocked, and the
+    """What its end has locked, as far as it is shown: how many, for how long they can still be unlocked, and the
     one where there is one. None where nothing is locked."""
     locked = [w for w in paid.newest if w.state == ACTIVE and settlement.lost(w) is not None]
     if not locked:
         return None
     return {
         "count": paid.count,
-        "days": days_left(locked[0]),
+        "time_left": time_to_unlock(locks.time_left(locked[0]))[0],
         "name": locked[0].name,
         "unlock_url": url_for(".settlement", public_id=locked[0].public_id),
         "all_url": url_for(".workspaces", state=LOCKED),

@@ -19,7 +19,7 @@ from wizard.billing_center.views import bp
 from wizard.flows import line
 from wizard.lists import Listed, page_number, searched_for
 from wizard.sites import directory as sites
-from wizard.wording import account_number, date_of
+from wizard.wording import account_number, day_to_come
 
 
 @bp.get("/workspaces", endpoint="workspaces")
@@ -96,7 +96,7 @@ def _can(workspace: Workspace) -> dict[str, Any]:
     refusal = settlement.refusal_to_leave(workspace)
     if refusal is not None and refusal.reason == settlement.TOO_SOON:
         assert refusal.until is not None
-        return {"note": _("Can change on %(day)s", day=date_of(refusal.until))}
+        return {"note": _("Can change on %(day)s", day=day_to_come(refusal.until))}
     return {"change_url": settlement_url}
 
 

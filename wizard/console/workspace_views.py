@@ -1,17 +1,15 @@
 """A workspace in the console: its first page, the lock page, its billing, and the end of it."""
 
-from datetime import timedelta
 from typing import Any
 
 from flask import abort, redirect, url_for
 from flask.typing import ResponseReturnValue
 from flask_babel import gettext as _
-from flask_babel import ngettext
 
 from wizard.accounts import identity
 from wizard.billing import history, locks, settlement, tickets, workspaces
 from wizard.billing.models import BILLING_CENTER, CLOSED, DISSOLVED, Workspace
-from wizard.billing.wording import end_of, payer_of, state_in_full, ways_to_unlock
+from wizard.billing.wording import end_of, payer_of, state_in_full, time_to_unlock, ways_to_unlock
 from wizard.console.views import bp, page
 from wizard.flows import dissolving, line
 from wizard.limits import limited
@@ -101,7 +99,7 @@ def _locked(workspace: Workspace) -> str:
     ended, until, left = settlement.lost(workspace), locks.closes_at(workspace), locks.time_left(workspace)
     assert ended is not None
     assert until is not None
-    time_left, rest = _in_words(left)
+    time_left, rest = time_to_unlock(left)
     return page(
         "console/locked.html",
         workspace=_named(workspace),
@@ -149,12 +147,3 @@ def _named(workspace: Workspace) -> dict[str, str]:
         "public_id": workspace.public_id,
         "language_name": {"en": "English", "zh": "简体中文"}[workspace.language],
     }
-
-
-def _in_words(left: timedelta) -> tuple[str, str]:
-    """ "11 days" and "4 hours", or "5 hours" and nothing."""
-    hours = left.seconds // 3600
-    of_hours = ngettext("%(num)s hour", "%(num)s hours", hours) if hours else ""
-    if left.days:
-        return ngettext("%(num)s day", "%(num)s days", left.days), of_hours
-    return of_hours or _("Less than an hour"), ""

@@ -7,7 +7,7 @@ import sqlalchemy as sa
 
 from wizard.accounts.models import BillingAccount
 from wizard.extensions import db
-from wizard.flows import journeys
+from wizard.flows import claiming, ended, journeys
 from wizard.flows.claiming import is_lost
 from wizard.flows.models import Journey
 from wizard.marketplaces import arrivals
@@ -19,7 +19,8 @@ from wizard.sites import directory
 class Lead:
     """One of: a ``problem`` to explain (with its ``arrival``, if it is this browser's), an ``older`` arrival to
     return to, a ``journey`` to go on with (``to_confirm`` when it waits for this purchase; ``to_choose`` when that is a
-    change of settlement), or none of them: ask which way to go.
+    change of settlement), or none of them: ask which way to go. ``stopped`` is then the journey whose own purchase has
+    ended, and that may go on with this one.
     """
 
     problem: str | None = None
@@ -27,6 +28,7 @@ class Lead:
     to_confirm: bool = False
     to_choose: bool = False
     older: Arrival | None = None
+    stopped: Journey | None = None
     arrival: Arrival | None = None
 
 
@@ -41,10 +43,11 @@ def lead_of(arrival_id: str, signed_in: Callable[[], int | None], pays: Callable
         journey = None
     if journey is not None and journey.subscription_id == arrival.subscription_id:
         return Lead(journey=journey, arrival=arrival)
+    stopped = journey if journey is not None and _has_stopped(journey, arrival) else None
     if journey is not None and (journey.awaits != arrival.subscription.provider or journey.is_finished):
         journey = None
     problem = problem_of(arrival)
-    if problem is None and (change := _waiting_change(arrival, pays(), journey)):
+    if problem is None and (change := _waiting_change(arrival, pays(), journey or stopped)):
         return Lead(journey=change, to_choose=True, arrival=arrival)
     if journey is not None and problem != "ended":
         return Lead(journey=journey, to_confirm=True, arrival=arrival)
@@ -52,7 +55,7 @@ def lead_of(arrival_id: str, signed_in: Callable[[], int | None], pays: Callable
         return Lead(problem=problem, arrival=arrival)
     if older:
         return Lead(older=older[0], arrival=arrival)
-    return Lead(arrival=arrival)
+    return Lead(arrival=arrival, stopped=stopped)
 
 
 def _waiting_change(arrival: Arrival, account_id: int | None, other: Journey | None) -> Journey | None:
@@ -94,11 +97,12 @@ def untouched_here() -> Arrival | None:
 
 
 def going_on_here() -> Journey | None:
-    """The journey this browser is on, unless there is nothing left to do on it."""
+    """The journey this browser is on, unless there is nothing left to do on it, or its purchase has ended and this
+    browser has brought another one."""
     journey = journeys.latest_here()
     if journey is None or journeys.is_over(journey) or journey.is_finished or is_lost(journey):
         return None
-    return journey
+    return None if ended.has_ended(journey) and arrivals.waiting_here() else journey
 
 
 def purchase_here() -> tuple[Journey | None, Arrival | None]:
@@ -126,21 +130,46 @@ def begin(arrival: Arrival, flow: str, signed_in: Callable[[], int | None]) -> J
         and journey.subscription_id == arrival.subscription_id
     ):
         return journey  # A second click gave it the purchase since this request asked where it leads.
-    if journey is not None and journey.flow == flow and _can_take(journey, arrival):
-        journey.arrival_id = arrival.id
-        journeys.pay_with(journey, arrival.subscription)
-        # The journey first: its event's foreign key shares a lock that this change of a unique key must not wait on.
-        db.session.flush()
-        journeys.note(journey, "arrival", "a purchase came")
-        if journey.console_account_id is not None:
-            arrivals.forget_contact(arrival.id)  # Who it suggests has registered already.
+    if (
+        journey is not None
+        and journey.flow == flow
+        and not journeys.is_bound(journey)
+        and _can_take(journey, arrival)
+    ):
+        _take(journey, arrival)
         return journey
     return journeys.begin(journeys.fresh(flow, arrival))
 
 
+def go_on(journey: Journey, arrival: Arrival) -> None:
+    """This purchase pays in place of the one that ended; where that was bound, for the same account.
+
+    Raises :class:`wizard.flows.refusals.Refused` where this one has ended too.
+    """
+    _take(journey, arrival)
+    if journeys.is_bound(journey):
+        assert journey.billing_account_id is not None
+        claiming.bind_account(journey, journey.billing_account_id)
+
+
+def _take(journey: Journey, arrival: Arrival) -> None:
+    journey.arrival_id = arrival.id
+    journeys.pay_with(journey, arrival.subscription)
+    # The journey first: its event's foreign key shares a lock that this change of a unique key must not wait on.
+    db.session.flush()
+    journeys.note(journey, "arrival", "a purchase came")
+    if journey.console_account_id is not None:
+        arrivals.forget_contact(arrival.id)  # Who it suggests has registered already.
+
+
+def _has_stopped(journey: Journey, arrival: Arrival) -> bool:
+    """Whether a journey stands still because its purchase has ended, and can go on with this one."""
+    return ended.has_ended(journey) and _can_take(journey, arrival)
+
+
 def _can_take(journey: Journey, arrival: Arrival) -> bool:
     """Whether a purchase can pay for what a journey is about to make, which has none or one that has ended."""
-    if journeys.is_over(journey) or journey.is_finished or journeys.is_bound(journey):
+    if journeys.is_over(journey) or journey.is_finished:
         return False
     if journey.subscription is not None and journey.subscription.pays:
         return False

@@ -48,16 +48,19 @@ def choose_method(journey: Journey, form: MethodForm) -> None:
     """Settle it by what is there already; or wait for a subscription at AWS."""
     workspace, method = show.workspace_here(journey), form.method.data
     if method == AWS:
+        if no := show.forbidden(workspace):
+            raise Refused(wording.refused(no, workspace, None))
         journeys.answer(journey, method=method)
         journey.awaits = AWS
         journeys.note(journey, "method", "waits for a subscription", workspace=workspace.public_id)
         return
-    to = None if method == BILLING_CENTER else show.registered(journey)[int(method)]
+    to = None if method == BILLING_CENTER else show.chosen(journey, method)
+    assert to is not None or method == BILLING_CENTER
     was_locked = settlement.is_locked(workspace)
-    _settle(journey, "method", [workspace], to)
+    changed = _settle(journey, "method", [workspace], to)
     journeys.answer(journey, method=method)
     journey.subscription = to
-    _finish(journey, "method", "settled", workspace=workspace.public_id)
+    _finish(journey, "method", "settled" if changed else "settled so already", workspace=workspace.public_id)
     name = workspace.name
     payer = wording.cloud_account_name(to.cloud_account) if to else _("the Billing Center account")
     flash(
@@ -92,10 +95,11 @@ def choose_workspaces(journey: Journey, form: ChooseForm) -> None:
         outbox.enqueue_all([*due, claiming.told_bound(journey)])
 
 
-def _settle(journey: Journey, step: str, chosen: list[Workspace], to: Subscription | None) -> None:
-    """Raises :class:`Refused` for the first workspace that may not be settled so; its row says it as well."""
+def _settle(journey: Journey, step: str, chosen: list[Workspace], to: Subscription | None) -> bool:
+    """Whether it changed anything. Raises :class:`Refused` for the first workspace that may not be settled so; its row
+    says it as well."""
     try:
-        settlement.settle(chosen, to, by=journey.named)
+        return bool(settlement.settle(chosen, to, by=journey.named))
     except settlement.CannotSettle as no:
         refused, why = no.workspace, wording.refused(no.refusal, no.workspace, to)
         journeys.note(journey, step, "refused", workspace=refused.public_id, why=no.refusal.reason)

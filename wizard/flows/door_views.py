@@ -5,6 +5,7 @@ from flask.typing import ResponseReturnValue
 from flask_babel import gettext as _
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm.exc import StaleDataError
+from wtforms.fields.choices import SelectChoice
 
 from wizard.accounts import identity, sessions
 from wizard.billing.wording import cloud_account_kind
@@ -12,8 +13,9 @@ from wizard.extensions import SAFE_METHODS, db
 from wizard.flows import arrival as leads
 from wizard.flows import claiming, ended, journeys, line, show
 from wizard.flows.catalogue import FLOWS
-from wizard.flows.forms import ChoiceForm
+from wizard.flows.forms import STOPPED, ChoiceForm
 from wizard.flows.models import BINDING, REGISTERING, Journey
+from wizard.flows.refusals import Refused
 from wizard.flows.views import show_step, to_current
 from wizard.forms import Button, Form
 from wizard.limits import limited
@@ -66,19 +68,39 @@ def arrive(arrival_id: str) -> ResponseReturnValue:
     if lead.older:
         return redirect(url_for(".arrive", arrival_id=lead.older.id), 303)
     assert lead.arrival is not None
-    form = ChoiceForm()
+    form = _choice_form(lead)
     if form.validate_on_submit():
-        flow = BINDING if form.has_account.data == "yes" else REGISTERING
-        try:
-            return to_current(leads.begin(lead.arrival, flow, identity.console_account_id))
-        except journeys.NotYours:
-            abort(404, "journey")
-        except (StaleDataError, IntegrityError):
-            # A second click gave the purchase to the journey first: look again where it leads now.
-            db.session.rollback()
-            sessions.forget_cookies()
-            return redirect(url_for(".arrive", arrival_id=arrival_id), 303)
-    return _choice(lead.arrival, form)
+        return _begin(lead.arrival, form.has_account.data, lead.stopped)
+    return _choice(lead.arrival, form, lead.stopped)
+
+
+def _begin(arrival: Arrival, answer: str, stopped: Journey | None) -> ResponseReturnValue:
+    here = url_for(".arrive", arrival_id=arrival.id)
+    try:
+        if stopped and answer == STOPPED:
+            leads.go_on(stopped, arrival)
+            return to_current(stopped)
+        flow = BINDING if answer == "yes" else REGISTERING
+        return to_current(leads.begin(arrival, flow, identity.console_account_id))
+    except journeys.NotYours:
+        abort(404, "journey")
+    except (StaleDataError, IntegrityError):
+        # A second click gave the purchase to the journey first: look again where it leads now.
+        db.session.rollback()
+        sessions.forget_cookies()
+    except Refused:
+        pass  # The purchase has ended at this very moment, and says so where it arrives.
+    return redirect(here, 303)
+
+
+def _choice_form(lead: leads.Lead) -> ChoiceForm:
+    form = ChoiceForm(data={"has_account": STOPPED if lead.stopped else None})
+    if lead.stopped:
+        form.has_account.choices = [
+            SelectChoice(STOPPED, _("Go on where I stopped")),
+            *form.has_account.choices,
+        ]
+    return form
 
 
 def _settled_by_whoever_is_here(arrival: Arrival) -> bool:
@@ -90,11 +112,13 @@ def _its_page(arrival: Arrival) -> str:
     return url_for("billing_center.cloud_account", subscription_id=arrival.subscription_id)
 
 
-def _choice(arrival: Arrival, form: ChoiceForm) -> ResponseReturnValue:
+def _choice(arrival: Arrival, form: ChoiceForm, stopped: Journey | None) -> ResponseReturnValue:
     account = arrival.subscription.cloud_account
     page = render_template(
         "arrivals/choice.html",
         form=form,
+        stopped=stopped is not None,
+        bound_to=stopped.billing_account.username if stopped and stopped.billing_account else None,
         clouds=choices.clouds(),
         cloud=marketplaces.of_account(account).words.cloud,
         account_kind=cloud_account_kind(account),
@@ -162,6 +186,7 @@ def problem(kind: str, arrival: Arrival | None) -> ResponseReturnValue:
     """What stopped an arrival, and the way on."""
     status = {"elsewhere": 404, "gone": 410}.get(kind, 200)
     everywhere = marketplaces.all_marketplaces()
+    here = identity.billing_account_here() if kind == "bound" else None
     # Of an arrival that is not this browser's nothing is told, so the first marketplace has to do.
     first = next(iter([*marketplaces.listed(), *everywhere.values()]))
     page = render_template(
@@ -169,6 +194,9 @@ def problem(kind: str, arrival: Arrival | None) -> ResponseReturnValue:
         kind=kind,
         marketplace=everywhere[arrival.marketplace] if arrival else first,
         sign_in_url=url_for("console.sign_in"),
-        billing_url=url_for("billing_center.sign_in", next=_its_page(arrival)) if arrival else None,
+        here=here.username if here else None,
+        billing_url=url_for("billing_center.sign_in", next=url_for(".arrive", arrival_id=arrival.id))
+        if arrival
+        else None,
     )
     return page, status

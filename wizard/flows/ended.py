@@ -6,9 +6,12 @@ and go on with the new purchase where they stopped.
 
 from flask import render_template, url_for
 
+from wizard.accounts import identity
 from wizard.billing.models import CANCELLED, FAILED, RENEWED, REPLACED, STAY, Subscription
+from wizard.billing.subscriptions import Bound
 from wizard.flows import journeys, show
 from wizard.flows.models import REGISTERING, Journey
+from wizard.flows.show_binding import bound_here
 from wizard.forms import Button
 from wizard.marketplaces import protocol as marketplaces
 
@@ -39,6 +42,7 @@ def let_go(journey: Journey) -> None:
 def page(bought: Subscription, journey: Journey | None = None) -> str:
     """What became of it, on the way of a journey or at its arrival."""
     is_done = journey is not None and journey.is_finished
+    is_bound = journey is not None and journeys.is_bound(journey)
     return render_template(
         "flows/ended.html",
         kind=_KINDS.get(bought.why or "", "ended"),
@@ -48,10 +52,12 @@ def page(bought: Subscription, journey: Journey | None = None) -> str:
         form=Button(),
         is_begun=journey is not None and not is_done,
         is_done=is_done,
+        is_bound=is_bound,
+        paid=bound_here(journey) if journey and is_bound else Bound(),
         locks=bought.locks,
         without_url=url_for("flows.without", reference=journey.reference)
         if journey and can_go_on(journey)
         else None,
-        has_center=journey is None or journey.billing_account_id is not None,
+        has_center=is_bound or identity.billing_account_id() is not None,
         reference=journey.reference if journey else None,
     )

@@ -320,19 +320,13 @@ class CreateAccountForm(UsernameMixin, PasswordMixin, CreateForm):
 
 
 class MethodForm(Form):
-    """What settles a workspace from now on. ``nothing``: why nothing can be chosen, where that is so."""
+    """What settles a workspace from now on."""
 
-    nothing = ""
     method = RadioField(_l("Settlement method"), validate_choice=False)
 
     def validate_method(self, field: Field) -> None:
-        if not field.choices:
-            self.form_errors.append(self.nothing)
-        elif field.data not in offers(field):
+        if field.data not in offers(field):
             raise StopValidation(_("Choose what pays for this workspace"))
-
-    def validate(self, extra_validators: Any = None) -> bool:
-        return bool(super().validate(extra_validators)) and bool(self.method.choices)
 
 
 class ChooseForm(Form):
@@ -345,8 +339,12 @@ class ChooseForm(Form):
             raise StopValidation(_("Choose at least one workspace"))
 
 
+STOPPED = "stopped"
+"""The answer of who goes on with a journey whose purchase has ended."""
+
+
 class ChoiceForm(Form):
-    """Does the buyer have a Billing Center account?"""
+    """Does the buyer have a Billing Center account? Or, where a journey has stopped, do they go on with that?"""
 
     has_account = RadioField(
         _l("Do you have a Billing Center account?"),
@@ -358,7 +356,7 @@ class ChoiceForm(Form):
     )
 
     def validate_has_account(self, field: Field) -> None:
-        if field.data not in ("no", "yes"):
+        if field.data not in offers(field):
             raise StopValidation(_("Choose whether you have a Billing Center account"))
 
 

@@ -95,6 +95,8 @@ def of_workspace(workspace: Workspace) -> Line:
         workspace_node(workspace),
         Node("console", "exists", _("Console account"), (workspace.owner.username,)),
     ]
+    if workspace.state in (CLOSED, DISSOLVED):
+        return _over(*nodes)
     if ended := settlement.lost(workspace):
         account = ended.cloud_account
         details = (account_number(account.account_id), ended_on(ended))
@@ -108,6 +110,13 @@ def of_workspace(workspace: Workspace) -> Line:
     return join(*nodes)
 
 
+def _over(billing: Node, workspace: Node, *others: Node) -> Line:
+    """Nothing settles what is closed or dissolved."""
+    settled = _("settled")
+    whole = join(billing, workspace, *others)
+    return replace(whole, edges=(Edge(settled, settled, "cut"), *whole.edges[1:]))
+
+
 def of_settlement(workspace: Workspace, after: bool = False) -> Line:
     """What settles a workspace. ``after`` a change: with a cloud account that is still to be named."""
     name, site = workspace.name, str(directory.get(workspace.site_id).label)
@@ -115,10 +124,12 @@ def of_settlement(workspace: Workspace, after: bool = False) -> Line:
     if after:
         cloud = Node("cloud", "making", _("Cloud account"), ("",), accent=True)
         return join(cloud, billing, Node("workspace", "exists", name, (site,)))
+    if workspace.state in (CLOSED, DISSOLVED):
+        return _over(billing, workspace_node(workspace))
     if ended := settlement.lost(workspace):
         gone = replace(cloud_node(ended.cloud_account), state="ended")
         whole = join(gone, billing, Node("workspace", "locked", name, (site, _("Locked"))))
-        return replace(whole, edges=(Edge(_("does not pay any more"), _("ended"), "cut"), *whole.edges[1:]))
+        return replace(whole, edges=(Edge(_("no longer pays"), _("no longer pays"), "cut"), *whole.edges[1:]))
     nodes = [billing, Node("workspace", "exists", name, (site,))]
     if paying := settlement.payer(workspace):
         nodes.insert(0, cloud_node(paying.cloud_account))

@@ -1,5 +1,6 @@
 """What the pages of *change settlement method* show. Nothing here changes anything."""
 
+import re
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -10,7 +11,7 @@ from flask_sqlalchemy.pagination import Pagination
 from wtforms.fields.choices import SelectChoice
 
 from wizard.billing import locks, settlement, subscriptions, wording, workspaces
-from wizard.billing.models import AWS, BILLING_CENTER, Subscription, Workspace
+from wizard.billing.models import ACTIVE, AWS, BILLING_CENTER, CLOSED, DISSOLVED, Subscription, Workspace
 from wizard.flows import line, show
 from wizard.flows.forms import ChooseForm, MethodForm
 from wizard.flows.models import Journey
@@ -20,7 +21,7 @@ from wizard.forms import Form
 from wizard.lists import Listed, page_number, searched_for
 from wizard.marketplaces import protocol as marketplaces
 from wizard.sites import directory as sites
-from wizard.wording import account_number, date_of
+from wizard.wording import account_number, day_to_come
 
 IN_LIST = ("q", "page")
 """Where in a list somebody is: what its address says of it."""
@@ -87,14 +88,10 @@ def _page_of_registered(journey: Journey) -> Pagination:
     return found
 
 
-def registered(journey: Journey) -> dict[int, Subscription]:
-    """This page of the Billing Center account's active subscriptions, by their ids."""
-    return {one.id: one for one in _page_of_registered(journey).items}
-
-
 def _registered(journey: Journey, workspace: Workspace) -> list[Option]:
-    bought = registered(journey)
-    paid = subscriptions.settled_by(list(bought), 1) if bought else {}
+    """This page of the Billing Center account's active subscriptions."""
+    bought = _page_of_registered(journey).items
+    paid = subscriptions.settled_by([one.id for one in bought], 1) if bought else {}
     return [
         Option(
             str(one.id),
@@ -104,7 +101,7 @@ def _registered(journey: Journey, workspace: Workspace) -> list[Option]:
             wording.cloud_account_kind(one.cloud_account),
             account_number(one.cloud_account.account_id),
         )
-        for one in bought.values()
+        for one in bought
     ]
 
 
@@ -162,7 +159,7 @@ def _refused(workspace: Workspace, to: Subscription | None) -> str | None:
 
 def forbidden(workspace: Workspace) -> settlement.Refusal | None:
     """Why nothing else may settle it at the moment, whatever that would be."""
-    if workspace.state != "active":
+    if workspace.state != ACTIVE:
         return settlement.Refusal(workspace.state)
     return None if settlement.is_locked(workspace) else settlement.refusal_to_leave(workspace)
 
@@ -170,23 +167,30 @@ def forbidden(workspace: Workspace) -> settlement.Refusal | None:
 def method_form(journey: Journey) -> MethodForm:
     form = MethodForm(data={"method": journey.answers.get("method")})
     workspace = workspace_here(journey)
-    if no := forbidden(workspace):
-        form.method.choices, form.nothing = [], wording.refused(no, workspace, None)
-        return form
-    form.nothing = _("Nothing else can settle this workspace now")
-    free = [one for one in registered(journey).values() if settlement.refusal_of(workspace, one) is None]
-    others = [one for one in _others(journey, workspace) if one.refusal is None]
-    form.method.choices = [
-        *[SelectChoice(str(one.id), wording.cloud_account_name(one.cloud_account)) for one in free],
-        *[SelectChoice(one.value, one.title) for one in others],
-    ]
+    # Whatever was on the page when it was opened: settling says of it what has become of that meanwhile.
+    others = [one.value for one in _others(journey, workspace)]
+    form.method.choices = [SelectChoice(value, value) for value in others]
+    if (sent := form.method.data) and sent not in others and chosen(journey, sent):
+        form.method.choices.append(SelectChoice(sent, sent))
     return form
+
+
+def chosen(journey: Journey, method: str) -> Subscription | None:
+    """The subscription of this Billing Center account that a method names, also one that has ended. Asked once a
+    request."""
+    if "chosen" not in g:
+        assert journey.billing_account_id is not None
+        is_id = re.fullmatch(r"[0-9]{1,9}", method)
+        g.chosen = subscriptions.of_payer(int(method), journey.billing_account_id) if is_id else None
+    subscription: Subscription | None = g.chosen
+    return subscription
 
 
 def method(journey: Journey, form: MethodForm) -> dict[str, Any]:
     workspace = workspace_here(journey)
     no = forbidden(workspace)
-    locked, ended = settlement.is_locked(workspace), settlement.lost(workspace)
+    locked = workspace.state == ACTIVE and settlement.is_locked(workspace)
+    ended = settlement.lost(workspace)
     known: dict[str, Any] = {
         "workspace": workspace,
         "locked": locked,
@@ -197,16 +201,19 @@ def method(journey: Journey, form: MethodForm) -> dict[str, Any]:
         "back_url": workspace_url(workspace.public_id),
         "line_title": _("Now"),
         "why_not": wording.refused(no, workspace, None) if no else None,
-        "again_on": date_of(no.until) if no and no.until else None,
+        "over": workspace.state in (CLOSED, DISSOLVED),
+        "again_on": day_to_come(no.until) if no and no.until else None,
         "reference": journey.reference if journey.is_written else None,
     }
     if no:
         return known
     days = current_app.config["SETTLEMENT_CHANGE_INTERVAL_DAYS"]
+    ours, others = _registered(journey, workspace), _others(journey, workspace)
     return {
         **known,
-        "registered": _registered(journey, workspace),
-        "others": _others(journey, workspace),
+        "registered": ours,
+        "others": others,
+        "can_choose": any(one.refusal is None for one in (*ours, *others)),
         "listed": Listed(_page_of_registered(journey), searched_for()),
         "after": line.of_settlement(workspace, after=True),
         "days": None if locked else days,

@@ -146,6 +146,8 @@ def _submit(journey: Journey, step: Step[Journey], action: Action) -> ResponseRe
             journey = begun
         journey = _act(journey, step, lambda now: action.verb(now, form))
     except Refused as refusal:
+        if ended.has_ended(journey):
+            return _to(journey, step)  # Whatever was refused: it says what became of the purchase.
         # The form anew: what the journey offers may have changed with the refusal.
         form = action.form(journey)
         form.validate()
