@@ -215,7 +215,7 @@ def test_its_page_tells_what_happened_when_and_by_whom(app: Flask, client: Clien
     )
     with clock.at(NOON):
         page = client.click(sign_in(client, owner), "Staging")
-    assert "Locked, 11 days left It is closed on 18 April 2026, 12:00 (UTC)." in page.text
+    assert "Locked, 11 days left It will be closed on 18 April 2026, 12:00 (UTC), unless something pays for it before." in page.text
     told = [" ".join(line.get_text(" ").split()) for line in page.soup.select(".log li")]
     account, name = "AWS account 4417 2290 8813", owner.person.username
     assert [line.replace("\N{NO-BREAK SPACE}", " ") for line in told] == [
