@@ -394,7 +394,7 @@ def test_two_that_tell_of_a_renewal_at_once_wait_for_each_other_in_one_order(
         for number in "21":
             subscriptions.record(agreement(number))
             db.session.commit()
-    hear(app, licensed("agmt-1"))
+    hear(app, renewed_as("agmt-2", "agmt-1", 59))
     hold, both = subscriptions.hold, threading.Barrier(2)
 
     def held(subscription: Subscription) -> None:
