@@ -207,6 +207,9 @@ def test_each_rule_refuses_on_the_page_with_its_reason_and_when_it_ends(
         assert not page.soup.select("main form"), "there is nothing to send"
     page = opened(app, client, elsewhere)
     assert {"en": "AWS cannot pay for workspaces on cn4", "zh": "AWS 不能为"}[language] in page.text
+    only = {"en": "can only be settled by a Billing Center account", "zh": "只能由费用中心账号结算"}[language]
+    assert only in page.text
+    assert only in client.get("/billing/workspaces").text
     assert len(page.soup.select("main input[type=radio]:not([disabled])")) == 0
 
 
@@ -357,6 +360,17 @@ def test_a_second_submission_says_what_is_so(app: Flask, client: Client, owner: 
     assert again.path == f"/billing/cloud-accounts/{bought}"
     assert settled(app, harbour) == [("aws", bought)]
     assert client.get(page.path, follow=True).path == again.path
+
+
+def test_a_second_tabs_other_choice_is_not_dropped_without_a_word(
+    app: Flask, client: Client, owner: Owner
+) -> None:
+    [harbour, lantern] = waiting(app, client, owner)
+    _bought, page = landed(app, client)
+    client.submit(page, "Confirm submission", workspaces=[public_id(app, harbour)])
+    again = client.submit(page, "Confirm submission", workspaces=[public_id(app, lantern)])
+    assert "so nothing was added now. It does not pay for Harbour 2" in again.text
+    assert settled(app, lantern) == [("billing_center", None)]
 
 
 def test_a_purchase_that_another_account_claimed_meanwhile_is_told_as_elsewhere(

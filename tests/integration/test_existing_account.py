@@ -191,7 +191,7 @@ def test_another_purchase_of_a_cloud_account_offers_its_billing_center_account_a
     again = Binding.of(binding, binding.person)
     page = again.land(customerAWSAccountId=number).say_have().page
     assert again.bought["agreementId"] != binding.bought["agreementId"]
-    assert "pays through already" in page.text
+    assert "is bound to already" in page.text
     assert binding.person.username not in page.text
     again.page = again.client.submit(page, "Next", which="same")
     assert again.page.h1 == "Enter the code from your email"

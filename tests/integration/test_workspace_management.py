@@ -215,7 +215,7 @@ def test_its_page_tells_what_happened_when_and_by_whom(app: Flask, client: Clien
     )
     with clock.at(NOON):
         page = client.click(sign_in(client, owner), "Staging")
-    assert "Locked, 11 days left It will be closed on 18 April 2026, 12:00 (UTC), unless something pays for it before." in page.text
+    assert "Locked, 11 days left It will be closed on 18 April 2026, 12:00 (UTC), unless" in page.text
     told = [" ".join(line.get_text(" ").split()) for line in page.soup.select(".log li")]
     account, name = "AWS account 4417 2290 8813", owner.person.username
     assert [line.replace("\N{NO-BREAK SPACE}", " ") for line in told] == [
@@ -284,7 +284,34 @@ def test_a_purchase_has_a_history_with_its_end_and_its_workspaces(
     ):
         assert said in page.text
     assert len(page.soup.select(".log li")) == 1, "what it was followed by has a history of its own"
-    assert page.link("Another subscription pays in its place") == f"/billing/cloud-accounts/{follower}"
+    assert page.link("Another subscription followed it") == f"/billing/cloud-accounts/{follower}"
     assert client.click(page, "Staging").h1 == "Staging"
     with app.app_context():
         assert db.session.get_one(Subscription, bought).successor_id == follower
+
+
+@pytest.mark.engines("sqlite")
+def test_what_an_ended_purchase_pays_for_no_more_does_not_hang_on_it(
+    app: Flask, client: Client, owner: Owner
+) -> None:
+    switched = ended(app, owner, on_end=SWITCH)
+    workspaces(app, owner, 1, switched, name="Switched")
+    closed = ended(app, owner)
+    workspaces(app, owner, 1, closed, name="Shut", state=CLOSED)
+    sign_in(client, owner)
+    page = client.get("/billing/cloud-accounts")
+    assert "Switched" not in page.text
+    assert "Shut" not in page.text
+    assert page.text.count("It pays for nothing any more.") == 2
+
+
+@pytest.mark.engines("sqlite")
+def test_a_renewal_is_told_as_one(app: Flask, client: Client, owner: Owner) -> None:
+    (follower,) = purchases(app, owner)
+    renewed = ended(app, owner, why="renewed", on_end=STAY, successor_id=follower)
+    (made,) = workspaces(app, owner, 1, follower, name="Staging")
+    tell(app, made, (SETTLED, AWS, renewed, "journey SK-1"), (SETTLED, AWS, follower, "marketplace aws"))
+    sign_in(client, owner)
+    assert "Renewed 4 April 2026" in client.get(f"/billing/cloud-accounts/{renewed}").text
+    page = client.click(client.get("/billing/workspaces"), "Staging")
+    assert "Settled by a new subscription of AWS account" in page.text

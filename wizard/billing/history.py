@@ -55,6 +55,10 @@ def what(line: Settlement) -> str:
         return _("Locked: %(payer)s no longer pays", payer=payer)
     if line.what == UNLOCKED:
         return _("Unlocked: %(payer)s pays again", payer=payer)
+    if line.by.startswith(
+        "marketplace "
+    ):  # Of a renewal, or of what the same cloud account subscribed to again.
+        return _("Settled by a new subscription of %(payer)s", payer=payer)
     return _("Settled by %(payer)s", payer=payer)
 
 

@@ -19,6 +19,8 @@ from wizard.billing.models import (
     FAILED,
     LOCK,
     NONE,
+    RENEWED,
+    REPLACED,
     TERMINATED,
     CloudAccount,
     Subscription,
@@ -78,6 +80,8 @@ def ended_on(subscription: Subscription) -> str:
         EXPIRED: _("Expired %(day)s", day=day),
         TERMINATED: _("Terminated %(day)s", day=day),
         FAILED: _("Failed %(day)s", day=day),
+        RENEWED: _("Renewed %(day)s", day=day),
+        REPLACED: _("Replaced %(day)s", day=day),
     }
     return words.get(subscription.why or "") or _("Ended %(day)s", day=day)
 
@@ -146,6 +150,20 @@ def payer_of(workspace: Workspace, locale: str | None = None) -> str:
     if settlement.is_locked(workspace):
         return _("Nothing")
     return _("Billing Center account %(username)s", username=workspace.billing_account.username)
+
+
+def only_way(workspace: Workspace) -> str | None:
+    """Why a workspace that its Billing Center account settles stays with it, where its site takes nothing else."""
+    site = directory.get(workspace.site_id)
+    others = [method for method in site.settlement if method != BILLING_CENTER]
+    if (
+        not site.settlement
+        or others
+        or workspace.billing_account.any_method
+        or settlement.is_locked(workspace)
+    ):
+        return None
+    return _("Workspaces on %(site)s can only be settled by a Billing Center account", site=site.label)
 
 
 def refused(refusal: settlement.Refusal, workspace: Workspace, to: Subscription | None) -> str:

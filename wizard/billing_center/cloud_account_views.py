@@ -9,7 +9,7 @@ from flask_babel import gettext as _
 
 from wizard.accounts import identity
 from wizard.billing import history, locks, settlement, subscriptions, workspaces
-from wizard.billing.models import ACTIVE, LOCKED, Subscription, Workspace
+from wizard.billing.models import ACTIVE, BEING_MADE, LOCKED, Subscription, Workspace
 from wizard.billing.wording import cloud_account_name, ended_on, purchase_id, state_of, time_to_unlock
 from wizard.billing_center.views import bp
 from wizard.flows import claiming, journeys, line
@@ -34,7 +34,7 @@ def cloud_accounts() -> str:
     accounts = [
         (
             cloud_account_name(account),
-            [_told(one, settled.get(one.id, subscriptions.Bound()), begun.get(one.id)) for one in bought],
+            [_told(one, _drawn(settled.get(one.id)), begun.get(one.id)) for one in bought],
         )
         for account, bought in groupby(mine.items, lambda one: one.cloud_account)
     ]
@@ -112,6 +112,19 @@ def _mine(subscription_id: int) -> Subscription:
     if bought is None:
         abort(404)
     return bought
+
+
+def _drawn(paid: subscriptions.Bound | None) -> subscriptions.Bound:
+    """The workspaces that hang on a purchase in the list of all: none where it pays for none of them any more and none
+    waits to be unlocked."""
+    if paid is None or not any(_hangs(workspace) for workspace in paid.newest):
+        return subscriptions.Bound()
+    return paid
+
+
+def _hangs(workspace: Workspace) -> bool:
+    paying = settlement.payer(workspace) is not None
+    return workspace.state in (ACTIVE, BEING_MADE) and (paying or settlement.is_locked(workspace))
 
 
 def _told(bought: Subscription, paid: subscriptions.Bound, begun: str | None) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from wizard.accounts import identity
 from wizard.billing import subscriptions
 from wizard.billing_center.views import bp
 from wizard.flows import arrival as leads
-from wizard.flows import claiming, journeys, show
+from wizard.flows import change_settlement, claiming, journeys, show
 from wizard.flows.catalogue import FLOWS
 from wizard.flows.door_views import problem
 from wizard.flows.models import CHANGING
@@ -34,6 +34,8 @@ def arrived(arrival_id: str) -> ResponseReturnValue:
         return problem("elsewhere", None)
     change = leads.change_for(arrival, identity.billing_account())
     if change is None:
+        if arrival.subscription.billing_account_id == identity.billing_account().id:
+            change_settlement.say_what_was_not_added(arrival.subscription)
         genuine(False)
         return redirect(url_for("doors.arrive", arrival_id=arrival_id), 303)
     return show_step(change, FLOWS[CHANGING].step("choose"))

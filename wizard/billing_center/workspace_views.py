@@ -13,6 +13,7 @@ from wizard.billing.wording import (
     cloud_account_name,
     ended_on,
     method_name,
+    only_way,
     state_in_full,
 )
 from wizard.billing_center.views import bp
@@ -98,6 +99,8 @@ def _can(workspace: Workspace) -> dict[str, Any]:
     if refusal is not None and refusal.reason == settlement.TOO_SOON:
         assert refusal.until is not None
         return {"note": _("Can change on %(day)s", day=day_to_come(refusal.until))}
+    if settlement.method(workspace) == BILLING_CENTER and (only := only_way(workspace)):
+        return {"note": only}
     return {"change_url": settlement_url}
 
 

@@ -21,6 +21,7 @@ from wizard.flows.models import CHANGING, Journey
 from wizard.flows.pages import Action, FlowPage, Page
 from wizard.flows.refusals import Refused
 from wizard.forms import Form
+from wizard.wording import enumerated
 
 # Facts ------------------------------------------------------------------------------------------------------
 
@@ -93,6 +94,23 @@ def choose_workspaces(journey: Journey, form: ChooseForm) -> None:
     _finish(journey, "choose", "settled", workspaces=[workspace.public_id for workspace in chosen])
     if due:
         outbox.enqueue_all([*due, claiming.told_bound(journey)])
+
+
+def say_what_was_not_added(bought: Subscription) -> None:
+    """Somebody chose on a page that another tab has sent before them: of what is not paid for they are told so."""
+    form = ChooseForm()
+    if bought.billing_account_id is None or not form.validate_on_submit():
+        return
+    chosen = workspaces.all_of_payer(form.workspaces.data or [], bought.billing_account_id)
+    left = [workspace.name for workspace in chosen if not settlement.is_settled_by(workspace, bought)]
+    if left:
+        flash(
+            _(
+                "This subscription was set up already, so nothing was added now. It does not pay for %(workspaces)s: "
+                "to change that, choose Bind another workspace.",
+                workspaces=enumerated(left),
+            )
+        )
 
 
 def _settle(journey: Journey, step: str, chosen: list[Workspace], to: Subscription | None) -> bool:

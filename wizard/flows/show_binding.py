@@ -164,7 +164,7 @@ def account_form(journey: Journey) -> AccountForm:
     offered = offered_accounts(journey)
     titles = {
         HERE: lambda: _("%(username)s, signed in here", username=offered[HERE].username),
-        SAME: lambda: _("The one that this %(account)s pays through already", account=_kind(journey)),
+        SAME: lambda: _("The one that this %(account)s is bound to already", account=_kind(journey)),
         OTHER: lambda: _("Another Billing Center account") if offered else _("A Billing Center account"),
     }
     form.which.choices = [SelectChoice(key, titles[key]()) for key in (*offered, OTHER)]
@@ -201,8 +201,8 @@ def _sent(journey: Journey, time: str) -> str:
     """The same sentence for a username that is known and one that is not, and true of both."""
     if journey.answers.get("which") == SAME:
         return _(
-            "We sent an email at %(time)s to the address of the Billing Center account that this %(account)s pays "
-            "through already.",
+            "We sent an email at %(time)s to the address of the Billing Center account that this %(account)s is "
+            "bound to already.",
             account=_kind(journey),
             time=time,
         )

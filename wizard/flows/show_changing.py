@@ -213,6 +213,7 @@ def method(journey: Journey, form: MethodForm) -> dict[str, Any]:
         **known,
         "registered": ours,
         "others": others,
+        "only": wording.only_way(workspace),
         "can_choose": any(one.refusal is None for one in (*ours, *others)),
         "listed": Listed(_page_of_registered(journey), searched_for()),
         "after": line.of_settlement(workspace, after=True),
