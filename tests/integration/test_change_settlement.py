@@ -1,5 +1,6 @@
 """Changing what settles a workspace: each way, each refusal with its reason on the page, in both languages."""
 
+from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
@@ -249,7 +250,7 @@ def test_a_locked_workspace_is_unlocked_whenever_it_was_changed(
     sign_in(client, owner)
     page = opened(app, client, harbour)
     assert page.h1 == "Unlock Harbour 1"
-    assert "AWS account 4417 2290 8813 does not pay for it any more" in page.text
+    assert "AWS account 4417 2290 8813 no longer pays for it" in page.text
     assert "once in" not in page.text
     method = str(bought) if way == "registered" else "billing_center"
     page = client.submit(page, "Unlock", method=method)
@@ -267,6 +268,25 @@ def test_a_locked_workspace_is_unlocked_by_subscribing_again(
     page = client.submit(page, "Confirm submission")
     assert page.h1.endswith("pays for 1 workspace now")
     assert settled(app, harbour) == [("aws", bought)]
+
+
+def test_who_subscribes_again_is_told_what_else_comes_back(
+    app: Flask, client: Client, owner: Owner, work: Callable[[], int]
+) -> None:
+    ended, _harbour = locked(app, owner)
+    with app.app_context():
+        account = db.session.get_one(Subscription, ended).cloud_account_id
+    [lantern] = workspaces(app, owner)
+    sign_in(client, owner)
+    _bought, page = landed(app, client, cloud_account_id=account)
+    page = client.click(page, "choose the workspaces it pays for")
+    page = client.submit(page, "Confirm", workspaces=[public_id(app, lantern)])
+    assert page.h1.endswith("pays for 1 workspace now")
+    assert "1 locked workspace that it paid for before comes back in a moment, too." in page.text
+    work()
+    page = client.get(page.url)
+    assert page.h1.endswith("pays for 2 workspaces now")
+    assert "comes back in a moment" not in page.text
 
 
 # A new subscription -----------------------------------------------------------------------------------------
@@ -436,6 +456,26 @@ def test_a_purchase_that_ends_while_it_waits_to_be_chosen_for_says_so(
     assert said[why] in page.text
     assert settled(app, harbour) == [("billing_center", None)]
     assert page.link("Subscribe to AWS")
+
+
+@pytest.mark.parametrize("language", ["en", "zh"])
+def test_a_purchase_that_fails_on_the_way_is_told_wherever_its_buyer_goes_next(
+    app: Flask, client: Client, owner: Owner, language: str
+) -> None:
+    client = client.other(language)
+    ids = workspaces(app, owner, 2)
+    sign_in(client, owner)
+    confirm = {"en": "Confirm", "zh": "确认"}[language]
+    waits = client.submit(opened(app, client, ids[0]), confirm, method="aws")
+    said = {"en": "failed, so it pays for nothing. Check that account", "zh": "的订阅未成功"}[language]
+    assert said not in waits.text
+    bought, _page = landed(app, client)
+    assert said not in client.get(waits.url).text
+    change_all(app, Subscription, [bought], state=ENDED, why="failed", ended_at=clock.now(), on_end=LOCK)
+    assert said in client.get(waits.url).text
+    assert said in client.get("/billing/workspaces").text
+    landed(app, client, "another token")
+    assert said not in client.get("/billing/workspaces").text
 
 
 def ends(app: Flask, walk: Walk, why: str) -> None:

@@ -202,7 +202,7 @@ def claimed_by(
         )
     newest_of_its_account = sa.func.max(Subscription.id).over(partition_by=Subscription.cloud_account_id)
     wanted = wanted.order_by(newest_of_its_account.desc(), Subscription.id.desc())
-    return paginate(wanted, page, PER_PAGE)
+    return paginate(wanted.options(joinedload(Subscription.successor)), page, PER_PAGE)
 
 
 def of_payer(subscription_id: int, billing_account_id: int) -> Subscription | None:

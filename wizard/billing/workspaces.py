@@ -20,6 +20,8 @@ from wizard.billing.models import (
     BILLING_CENTER,
     CLOSED,
     DISSOLVED,
+    ENDED,
+    LOCK,
     LOCKED,
     Subscription,
     Workspace,
@@ -184,6 +186,28 @@ def paid_by(subscription: Subscription, search: str = "", page: int = 1) -> Pagi
     """A page of the workspaces a subscription pays for, newest first. One statement. ``search``: :func:`_named`."""
     bound = settlement.bound_to(subscription.id)
     return _page(sa.select(Workspace).where(bound, Workspace.state != DISSOLVED, *_named(search)), page)
+
+
+def coming_back_to(subscription: Subscription) -> int:
+    """How many locked workspaces the same cloud account paid for before, which its new subscription unlocks: the job
+    that does it is :func:`.endings.bring_back`."""
+    ended, follows = sa.orm.aliased(Subscription), sa.orm.aliased(Subscription)
+    found = db.session.scalar(
+        sa.select(sa.func.count())
+        .select_from(Workspace)
+        .join(ended, ended.id == Workspace.subscription_id)
+        .outerjoin(follows, follows.id == ended.successor_id)
+        .where(
+            ended.cloud_account_id == subscription.cloud_account_id,
+            ended.billing_account_id == subscription.billing_account_id,
+            ended.id != subscription.id,
+            ended.state == ENDED,
+            ended.on_end == LOCK,
+            sa.or_(follows.id.is_(None), follows.state == ENDED, follows.id == subscription.id),
+            Workspace.state == ACTIVE,
+        )
+    )
+    return found or 0
 
 
 def _named(search: str) -> tuple[sa.ColumnElement[bool], ...]:

@@ -16,7 +16,7 @@ from wizard.billing.wording import (
     state_in_full,
 )
 from wizard.billing_center.views import bp
-from wizard.flows import line
+from wizard.flows import ended, line
 from wizard.lists import Listed, page_number, searched_for
 from wizard.sites import directory as sites
 from wizard.wording import account_number, day_to_come
@@ -35,6 +35,7 @@ def workspaces_list() -> str:
         rows=[_row(workspace) for workspace in found.items],
         listed=Listed(found, search, chosen),
         choices=choices,
+        over=ended.notice(),
     )
 
 

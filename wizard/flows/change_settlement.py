@@ -13,7 +13,7 @@ from wizard import outbox
 from wizard.billing import settlement, subscriptions, wording, workspaces
 from wizard.billing.models import AWS, BILLING_CENTER, Subscription, Workspace
 from wizard.extensions import db
-from wizard.flows import claiming, journeys
+from wizard.flows import claiming, ended, journeys
 from wizard.flows import show_changing as show
 from wizard.flows.engine import Flow, Step
 from wizard.flows.forms import ChooseForm, MethodForm
@@ -155,7 +155,7 @@ FLOW: Flow[Journey] = Flow(
             page=Page(
                 "flows/change_subscribe.html",
                 _l("AWS account settlement"),
-                context=show.subscribe,
+                context=lambda journey, form: {**show.subscribe(journey, form), "over": ended.notice()},
                 actions={"keep": Action(keep)},
             ),
         ),

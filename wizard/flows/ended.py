@@ -5,14 +5,17 @@ and go on with the new purchase where they stopped.
 """
 
 from flask import render_template, url_for
+from flask_babel import gettext as _
 
 from wizard.accounts import identity
 from wizard.billing.models import CANCELLED, FAILED, RENEWED, REPLACED, STAY, Subscription
 from wizard.billing.subscriptions import Bound
+from wizard.billing.wording import cloud_account_name
 from wizard.flows import journeys, show
 from wizard.flows.models import REGISTERING, Journey
 from wizard.flows.show_binding import bound_here
 from wizard.forms import Button
+from wizard.marketplaces import arrivals
 from wizard.marketplaces import protocol as marketplaces
 
 _KINDS = {FAILED: "failed", CANCELLED: "cancelled", RENEWED: "renewed", REPLACED: "renewed"}
@@ -37,6 +40,31 @@ def let_go(journey: Journey) -> None:
     if can_go_on(journey):  # Not at a second click.
         journey.subscription = None
         journeys.note(journey, "subscription", "let go")
+
+
+def notice() -> str | None:
+    """What became of the purchase this browser has brought and nobody has confirmed, for the pages it leads to; None if
+    it has not ended."""
+    bought = arrivals.ended_here()
+    if bought is None:
+        return None
+    about = {
+        "cloud": marketplaces.of_account(bought.cloud_account).words.cloud,
+        "account": cloud_account_name(bought.cloud_account),
+    }
+    kind = _KINDS.get(bought.why or "")
+    if kind == "failed":
+        return _(
+            "%(cloud)s reported that the subscription of %(account)s failed, so it pays for nothing. Check that "
+            "account’s payment method at %(cloud)s before you subscribe again.",
+            **about,
+        )
+    if kind == "cancelled":
+        return _(
+            "%(cloud)s reported that the subscription of %(account)s was cancelled, so it pays for nothing.",
+            **about,
+        )
+    return _("The subscription of %(account)s has ended, so it pays for nothing.", account=about["account"])
 
 
 def page(bought: Subscription, journey: Journey | None = None) -> str:

@@ -54,8 +54,8 @@ def workspace_url(public_id: str) -> str:
 
 def line_of(journey: Journey, step: str) -> line.Line:
     """How it is settled now; on the last pages what the purchase pays for."""
-    workspace = _began_at(journey)
-    if step in ("choose", "changed") or workspace is None:
+    workspace = None if step in ("choose", "changed") else _began_at(journey)
+    if workspace is None:
         return _line_of_purchase(journey, step)
     return line.of_settlement(workspace)
 
@@ -350,6 +350,7 @@ def changed(journey: Journey, _form: Form) -> dict[str, Any]:
         **show.payment(bought.cloud_account),
         "paid": paid,
         "more": paid.count - len(paid.newest),
+        "coming_back": workspaces.coming_back_to(bought) if bought.pays else 0,
         "site_of": lambda workspace: sites.get(workspace.site_id).label,
         "cloud_account_url": url_for("billing_center.cloud_account", subscription_id=bought.id),
         "workspaces_url": url_for("billing_center.front"),

@@ -85,14 +85,21 @@ def claimed_here(arrival_id: str) -> tuple[Arrival | None, list[Arrival]]:
 def waiting_here() -> Arrival | None:
     """The newest arrival of this browser whose purchase nobody has claimed yet and has not ended. No claim costs no
     statement."""
+    waiting = [a for a in _unclaimed_here() if a.subscription.pays]
+    return waiting[-1] if waiting else None
+
+
+def ended_here() -> Subscription | None:
+    """What the newest arrival of this browser has bought, if nobody had claimed it before it ended. No claim costs no
+    statement."""
+    newest = _unclaimed_here()[-1:]
+    return newest[0].subscription if newest and not newest[0].subscription.pays else None
+
+
+def _unclaimed_here() -> list[Arrival]:
     brought = _brought()
     mine = _mine(brought, list(brought)[:_MOST_CLAIMS]) if brought else []
-    waiting = [
-        a
-        for a in mine
-        if not is_over(a) and a.subscription.billing_account_id is None and a.subscription.pays
-    ]
-    return waiting[-1] if waiting else None
+    return [a for a in mine if not is_over(a) and a.subscription.billing_account_id is None]
 
 
 def _brought() -> dict[str, str]:
