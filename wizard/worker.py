@@ -53,12 +53,12 @@ def sweep(app: Flask) -> None:
 def keep_calendar(app: Flask, go_on: Callable[[], bool] = lambda: True) -> None:
     """Do what is due because time has passed, a batch a transaction, while ``go_on()``. Safe twice, and late."""
     for due in (
+        reminders.remind,
         inbox.replay_waiting,
         reconciliation.unanswered,
         reconciliation.begin,
         locks.warn,
         locks.close,
-        reminders.remind,
     ):
         with _alone(app, f"{due.__module__}.{due.__name__}"):
             while go_on() and due():

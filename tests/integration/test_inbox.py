@@ -354,6 +354,19 @@ def test_a_landing_adds_the_names_a_renewal_lacks_and_changes_none(app: Flask) -
     assert (after.license_arn, after.customer_identifier) == (license_arn("agmt-2"), CUSTOMER)
 
 
+@pytest.mark.engines("sqlite")
+def test_what_one_partition_says_is_not_of_another(app: Flask) -> None:
+    with app.app_context():
+        World().purchase("1")
+        china = inbox.all_marketplaces()["aws-cn"]
+        told = china.read("sqs", json.dumps(ended("agmt-1")), "1", BEGAN)
+        assert inbox.receive(told) == "waits"
+        db.session.commit()
+    keep_calendar(app)
+    hear(app, licensed("agmt-1"))
+    assert found(app, agreement_id="agmt-1").state == ACTIVE
+
+
 # What nobody can keep ---------------------------------------------------------------------------------------------
 
 
