@@ -39,6 +39,7 @@ pytest_plugins = [
 LONGEST = (
     "test_every_page.py",
     "test_every_page_of_binding.py",
+    "test_every_page_of_billing.py",
     "test_resume.py",
     "test_fuzz.py",
     "test_binding.py",

@@ -29,7 +29,7 @@ from wizard.console import workspace_views as console_views
 from wizard.flows import door_views, mails, reminders, resume_views
 from wizard.flows import views as flows_views
 from wizard.i18n import init_languages
-from wizard.marketplaces import entitlements, inbox, reconciliation
+from wizard.marketplaces import inbox, readings, reconciliation
 from wizard.marketplaces import views as marketplaces_views
 from wizard.marketplaces.aws import AwsMarketplace
 from wizard.sandbox import SandboxSettings, create_sandbox
@@ -106,7 +106,8 @@ def create_app(settings: Settings) -> Flask:
             "billing.tell_ended": notices.tell_ended,
             "billing.tell_ready": notices.tell_ready,
             "marketplaces.replay": inbox.replay,
-            "marketplaces.read_entitlements": entitlements.read,
+            "marketplaces.read_entitlements": readings.read_entitlements,
+            "marketplaces.read_status": readings.read_status,
             "marketplaces.compare": reconciliation.compare,
             "marketplaces.report": reconciliation.report,
             "flows.remind": reminders.tell,

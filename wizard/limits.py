@@ -7,12 +7,12 @@ before the view holds no lock while a password is hashed.
 """
 
 import ipaddress
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import datetime, timedelta
 
 import sqlalchemy as sa
-from flask import Flask, current_app, request
+from flask import Flask, Response, current_app, request
 from flask_limiter import Limiter
 from limits import parse_many
 from limits.storage import Storage
@@ -27,6 +27,7 @@ PER_CLIENT = {
     "landing": "120 per hour",
     "sign_in": "60 per 5 minutes",
     "account": "60 per hour",
+    "forged": "30 per hour",
 }
 """Per client address and kind of request. Only POSTs count. Under the sandbox each is a thousand times looser."""
 
@@ -189,9 +190,11 @@ def per_client(name: str) -> str:
     return f"{int(count) * factor} per {window}"
 
 
-def limited(name: str):  # type: ignore[no-untyped-def]  # the decorator's type is Flask-Limiter's own
-    """Decorate a view: its POSTs count against the limit of this name."""
-    return limiter.shared_limit(lambda: per_client(name), scope=name, methods=["POST"])
+def limited(name: str, only: Callable[[Response], bool] | None = None):  # type: ignore[no-untyped-def]
+    """Decorate a view: its POSTs count against the limit of this name; where ``only`` is given those whose answer it
+    says so of. The decorator's type is Flask-Limiter's own.
+    """
+    return limiter.shared_limit(lambda: per_client(name), scope=name, methods=["POST"], deduct_when=only)
 
 
 def init_limits(app: Flask) -> None:

@@ -7,7 +7,8 @@ import socket
 import threading
 import time
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import timedelta
 
 import click
@@ -43,27 +44,36 @@ def run_once(app: Flask, owner: str = "once", go_on: Callable[[], bool] = lambda
 
 def sweep(app: Flask) -> None:
     """Let each room remove what is over, in transactions of their own: they are many rows, not one change."""
-    with app.app_context():
-        for room in (limits, sessions, resets, usernames, codes, journeys, entries):
+    for room in (limits, sessions, resets, usernames, codes, journeys, entries):
+        with _alone(app, room.__name__):
             room.sweep()
             db.session.commit()
 
 
 def keep_calendar(app: Flask, go_on: Callable[[], bool] = lambda: True) -> None:
     """Do what is due because time has passed, a batch a transaction, while ``go_on()``. Safe twice, and late."""
-    with app.app_context():
-        for due in (
-            reminders.remind,
-            inbox.replay_waiting,
-            reconciliation.unanswered,
-            reconciliation.begin,
-            locks.warn,
-            locks.close,
-        ):
+    for due in (
+        reminders.remind,
+        inbox.replay_waiting,
+        reconciliation.unanswered,
+        reconciliation.begin,
+        locks.warn,
+        locks.close,
+    ):
+        with _alone(app, f"{due.__module__}.{due.__name__}"):
             while go_on() and due():
                 db.session.commit()
                 db.session.expunge_all()
-            db.session.rollback()
+
+
+@contextmanager
+def _alone(app: Flask, part: str) -> Iterator[None]:
+    """A part that fails must not keep the others from being done; it is tried again when all of them are."""
+    try:
+        with app.app_context():
+            yield
+    except Exception:
+        log.exception("a part of the calendar failed", extra={"alert": "worker", "part": part})
 
 
 @click.command("worker")

@@ -8,16 +8,11 @@ import pytest
 from playwright.sync_api import expect
 
 from tests.browser.test_binding import settled
-from tests.browser.test_every_page_of_binding import HIS, LATER, LONG, add
+from tests.browser.test_every_page_of_binding import add
 from tests.support.browser import Visitors, fits
 from tests.support.customer import Customer
 from tests.support.factories import Person
-from tests.support.over_http import database
 from tests.support.server import Server
-from tests.support.tour import Tour
-from wizard import clock
-
-NOW = f"{clock.now():%Y-%m-%d %H:%M:%S.%f}"
 
 CHOOSE = {"en": re.compile("^Choose workspaces for AWS account"), "zh": re.compile("选择工作空间$")}
 
@@ -131,36 +126,3 @@ def test_who_bought_first_and_signs_in_then_chooses_workspaces(
     customer.press("Confirm")
     customer.is_paid_for("Harbour")
     customer.is_paid_for("Lantern")
-
-
-@pytest.mark.parametrize("language", ["en", "zh"])
-def test_the_pages_of_changing(visitor: Visitors, server: Server, language: str) -> None:
-    """… are held to what every page is held to."""
-    tour, owner = Tour(visitor, server, language), settled(server)
-    for name, facts in {"Lantern": {}, "Just changed": {"changed_at": LATER}, LONG: {}}.items():
-        add(server, owner, name, **facts)
-    customer = Payer(tour.page, server, language, person=owner)
-    customer.sign_in_to_billing()
-    customer.reads("Workspace management")
-    [[harbour], [changed]] = [
-        database(server, f"SELECT public_id FROM workspaces WHERE {HIS} AND name = ?", owner.email, name)
-        for name in ("Harbour", "Just changed")
-    ]
-    tour.open(f"/billing/workspaces/{changed[0]}/settlement", "changed too soon")
-    tour.open(f"/billing/workspaces/{harbour[0]}/settlement", "change")
-    tour.press("Confirm", "nothing chosen")
-    tour.page.get_by_role("radio", name=customer.word("AWS account settlement")).check()
-    customer.press("Confirm")
-    tour.look("subscribe")
-    bought = tour.land("choose workspaces")
-    customer.chooses()
-    tour.press("Confirm submission", "no workspace chosen")
-    customer.chooses("Harbour", "Lantern")
-    customer.press("Confirm submission")
-    tour.look("changed")
-    ended = "UPDATE subscriptions SET state = 'ended', why = 'cancelled', on_end = 'lock', ended_at = ?, stopped_at = ?"
-    database(server, f"{ended} WHERE agreement_id = ?", NOW, NOW, bought["agreementId"])
-    tour.page.reload()
-    tour.look("cancelled since")
-    tour.open(f"/billing/workspaces/{harbour[0]}/settlement", "unlock")
-    tour.looks.check(at_least=9)

@@ -190,67 +190,6 @@ def test_the_pages_of_an_account_and_its_password(tour: Tour) -> None:
 
 
 @both_languages
-def test_the_pages_of_the_billing_center(tour: Tour) -> None:
-    customer = tour.customer
-    walk = tour.walk()
-    walk.to_end()
-    customer.person = walk.person
-    tour.open("/billing/sign-in", "billing, sign in")
-    tour.press("Sign in", "billing, sign in, with errors")
-    customer.field("Username").fill(walk.person.username)
-    customer.field("Password").fill("nothing that fits")
-    tour.press("Sign in", "billing, sign in, refused")
-    customer.field("Password").fill(walk.person.password)
-    customer.press("Sign in")
-    customer.reads("Workspace management")
-    tour.look("workspaces")
-    workspace = str(tour.page.locator("tbody a").first.get_attribute("href"))
-    tour.open(workspace, "a workspace, with its history")
-    tour.open("/billing/account", "billing, account")
-    tour.open("/billing/cloud-accounts", "cloud accounts")
-    one = str(tour.page.locator("main a").first.get_attribute("href"))
-
-    mine = "billing_account_id = (SELECT id FROM billing_accounts WHERE email = ?)"
-    kept = (
-        "site_id, language, state, owner_id, billing_account_id, settlement_method, settlement_number, created_at, "
-        "subscription_id"
-    )
-    many = (
-        "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 60) "
-        f"INSERT INTO workspaces (public_id, origin, name, {kept}) "
-        f"SELECT public_id || i, origin || i, '港口 harbour ' || i, {kept} FROM workspaces, n WHERE {mine}"
-    )
-    database(tour.server, many, walk.person.email)
-    tour.open("/billing/cloud-accounts", "cloud accounts, many workspaces")
-    tour.open(one, "a cloud account")
-    tour.open(f"{one}?q=harbour&page=2", "a cloud account, searched")
-    tour.open(f"{one}?q=nothing", "a cloud account, nothing found")
-    tour.open(f"{one}?page=99", "a cloud account, beyond its end")
-    database(tour.server, f"UPDATE subscriptions SET state = 'ended', ended_at = ? WHERE {mine}",
-             LONG_AGO, walk.person.email)  # fmt: skip
-    tour.open("/billing/cloud-accounts", "cloud accounts, one has ended")
-    tour.open(f"{one}/history", "the history of a cloud account that has ended")
-    tour.open("/billing/workspaces", "workspaces, all locked")
-    tour.open("/billing/workspaces?q=harbour&state=locked&page=2", "workspaces, narrowed")
-    tour.open("/billing/workspaces?q=nothing&state=active", "workspaces, none like that")
-    tour.open(workspace, "a workspace, locked")
-    database(
-        tour.server, f"UPDATE subscriptions SET billing_account_id = NULL WHERE {mine}", walk.person.email
-    )
-    tour.open("/billing/cloud-accounts", "cloud accounts, none")
-    tour.open(one, "a cloud account of somebody else")
-    tour.page.goto(f"{tour.server.url}/sign-in?site=us1")
-    customer.sign_in()
-    tour.open("/console/", "many workspaces")
-    tour.page.context.clear_cookies()
-    tour.open("/billing/forgot-password", "billing, forgot the password")
-    tour.page.locator("#username").fill(walk.person.username)
-    customer.press("Send code")
-    tour.look("billing, the code for a username")
-    tour.looks.check(at_least=22)
-
-
-@both_languages
 def test_the_pages_of_the_sandbox(tour: Tour) -> None:
     customer = tour.customer
     tour.open("/sandbox/", "sandbox")

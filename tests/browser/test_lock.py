@@ -10,7 +10,6 @@ from tests.support.customer import Customer
 from tests.support.factories import Person
 from tests.support.over_http import HttpWalk, database, walk_over_http
 from tests.support.server import Server
-from tests.support.tour import Tour
 
 LONG_AGO = "2026-01-01 00:00:00.000000"
 OF = "(SELECT id FROM console_accounts WHERE email = ?)"
@@ -143,37 +142,3 @@ def test_cancelling_at_aws_locks_every_workspace_and_each_is_unlocked_in_another
     fits(page)
     owner.press("Confirm submission")
     owner.is_unlocked("Quay")
-
-
-@pytest.mark.parametrize("language", ["en", "zh"])
-def test_the_pages_of_a_lock(visitor: Visitors, server: Server, language: str) -> None:
-    tour = Tour(visitor, server, language)
-    walk = bought_and_settled(server)
-    server.ask(f"/sandbox/aws/purchases/{walk.bought['agreementId']}/cancel", {})
-    server.mail(walk.person.email, subject="3 of your Skylark workspaces are locked")
-    ids = dict(
-        database(server, f"SELECT name, public_id FROM workspaces WHERE owner_id = {OF}", walk.person.email)
-    )
-    owner = Owner(tour.page, server, language, person=walk.person)
-    owner.goes_to("Harbour")
-    owner.reads("Harbour is locked")
-    tour.look("locked")
-    home = f"/console/workspaces/{ids['Harbour']}"
-    tour.open(f"{home}/data", "locked, its data")
-    tour.open(f"{home}/billing", "its billing")
-    tour.open(f"{home}/dissolve", "dissolve")
-    tour.press("Dissolve" if language == "en" else "解散", "dissolve, with errors")
-    tour.page.goto(server.url + home)
-    tour.page.locator("[name=ticket]").evaluate("(ticket) => { ticket.value = 'none' }")
-    owner.press("Unlock now")
-    tour.look("a ticket that is over")
-    database(server, "UPDATE workspaces SET state = 'closed' WHERE public_id = ?", ids["Pier"])
-    tour.open(f"/console/workspaces/{ids['Pier']}", "closed")
-    tour.open(f"/console/workspaces/{ids['Pier']}/dissolve", "closed, not to dissolve")
-    tour.page.goto(f"{server.url}/billing/workspaces/wksp_0000000000000000/unlock")
-    owner.field("Username").fill(owner.person.username)
-    owner.field("Password").fill(owner.person.password)
-    owner.press("Sign in")
-    tour.look("not the account that settles it")
-    tour.open(f"/billing/workspaces/{ids['Quay']}/dissolve", "dissolve, in the Billing Center")
-    tour.looks.check(at_least=10)

@@ -436,22 +436,23 @@ def test_what_goes_on_again_is_followed_by_nothing_any_more(app: Flask, sites: S
 
 
 @pytest.mark.engines("sqlite")
-def test_what_was_renewed_as_nobody_has_told_what_may_leave_and_follows_what_its_owner_claims(
+def test_what_was_renewed_as_nobody_has_told_what_stays_and_may_leave_at_any_time(
     app: Flask, sites: Sites
 ) -> None:
     with app.app_context():
         world = World()
         bought = world.purchase("1", account="1")
-        leaves, follows = world.workspace(bought), world.workspace(bought)
+        leaves, stays = world.workspace(bought), world.workspace(bought)
         world.end(bought, RENEWED)
         work(app)
         db.session.execute(sa.update(Workspace).values(settlement_changed_at=clock.now()))
         assert settlement.settle([leaves], None, by="test") == [leaves]
         work(app)
-        again = world.purchase("2", account="1")
+        other = world.purchase("2", account="1")
         work(app)
-        assert follows.subscription_id == again.id
         assert leaves.subscription_id is None
+        assert settlement.payer(stays) is not other, "its renewal may yet be told"
+        assert settlement.settle([stays], other, by="test") == [stays]
 
 
 @pytest.mark.engines("sqlite")
@@ -471,6 +472,10 @@ def test_where_the_policy_says_so_the_billing_center_account_pays_from_then_on(
         assert workspace.settlement_changed_at is None
         assert mails("switched") == [("billing", world.payer.id)]
         assert mails("ended") == []
+        world.revive(bought)
+        assert settlement.method(workspace) == BILLING_CENTER, "nobody moves a bill back without a word"
+        work(app)
+        assert history(workspace)[-1] == (SETTLED, BILLING_CENTER)
 
 
 # ── locked: the days, the ways out ──────────────────────────────────────────────────────────────────────────

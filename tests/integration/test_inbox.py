@@ -1,8 +1,11 @@
 """The inbox: each message counts once, whenever it comes and in whatever order; none is lost for want of a purchase."""
 
 import json
+import threading
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
+from contextlib import suppress
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
 
 import pytest
@@ -42,6 +45,7 @@ from wizard.billing.models import (
 from wizard.extensions import db
 from wizard.marketplaces import inbox
 from wizard.marketplaces.models import Message
+from wizard.outbox.models import OutboxEntry
 from wizard.worker import keep_calendar
 
 Another = Callable[..., Walk]
@@ -74,6 +78,13 @@ def found(app: Flask, **names: Any) -> Subscription:
 def messages(app: Flask) -> list[Message]:
     with app.app_context():
         return list(db.session.scalars(sa.select(Message).order_by(Message.id)))
+
+
+def agreement(number: str) -> subscriptions.Purchase:
+    """What a token proves of an agreement, of a listing that tells the customer as well."""
+    name = f"agmt-{number}"
+    key = f"aws:aws:agreement:{name}"
+    return subscriptions.Purchase("aws", "aws", key, PRODUCT, "1".zfill(12), name, "", CUSTOMER)
 
 
 def customer(app: Flask) -> None:
@@ -306,6 +317,110 @@ def test_who_lands_with_a_new_token_long_after_the_end_has_subscribed_again(
         assert land_again() == ACTIVE
 
 
+@pytest.mark.engines("sqlite")
+def test_the_end_of_one_of_a_customers_agreements_ends_no_other(app: Flask) -> None:
+    """A notification cannot say which of them it is about: each is asked about, and one that goes on goes on."""
+    with app.app_context():
+        for number in "12":
+            subscriptions.record(agreement(number))
+        db.session.commit()
+    hear(app, ended("agmt-1"))
+    with app.app_context():
+        here = inbox.all_marketplaces()["aws"]
+        told = json.dumps(legacy("unsubscribe-success", CUSTOMER, PRODUCT))
+        assert inbox.receive(here.read("sqs", told, "1", clock.now())) == "applied"
+        db.session.commit()
+        asked = db.session.scalars(
+            sa.select(OutboxEntry.payload).where(OutboxEntry.kind == "marketplaces.read_status")
+        ).all()
+    states = {number: found(app, agreement_id=f"agmt-{number}") for number in "12"}
+    assert {number: one.state for number, one in states.items()} == {"1": ENDED, "2": ACTIVE}
+    assert sorted(one["subscription"] for one in asked) == sorted(one.id for one in states.values())
+
+
+@pytest.mark.engines("sqlite")
+def test_a_landing_adds_the_names_a_renewal_lacks_and_changes_none(app: Flask) -> None:
+    with app.app_context():
+        World().purchase("1")
+    hear(app, renewed_as("agmt-2", "agmt-1", 59), ended("agmt-1", 60, "RENEWED"))
+    before = found(app, agreement_id="agmt-2")
+    assert (before.license_arn, before.customer_identifier, before.product_code) == (None, None, "p")
+    for arn in (license_arn("agmt-2"), license_arn("agmt-7")):
+        with app.app_context():
+            subscriptions.record(replace(agreement("2"), license_arn=arn))
+            db.session.commit()
+    after = found(app, agreement_id="agmt-2")
+    assert (after.id, after.product_code) == (before.id, "p")
+    assert (after.license_arn, after.customer_identifier) == (license_arn("agmt-2"), CUSTOMER)
+
+
+@pytest.mark.engines("sqlite")
+def test_what_one_partition_says_is_not_of_another(app: Flask) -> None:
+    with app.app_context():
+        World().purchase("1")
+        china = inbox.all_marketplaces()["aws-cn"]
+        told = china.read("sqs", json.dumps(ended("agmt-1")), "1", BEGAN)
+        assert inbox.receive(told) == "waits"
+        db.session.commit()
+    keep_calendar(app)
+    hear(app, licensed("agmt-1"))
+    assert found(app, agreement_id="agmt-1").state == ACTIVE
+
+
+# What nobody can keep ---------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "refused",
+    [
+        {"at": datetime.max.replace(tzinfo=timezone(timedelta(hours=-10)))},
+        {"kind": "half a \ud800 character"},
+        {"payload": {"half": "a \ud800 character"}, "why": "\ud800"},
+    ],
+    ids=["time", "kind", "why"],
+)
+def test_what_the_database_cannot_keep_is_set_aside_and_takes_nothing_with_it(
+    app: Flask, refused: dict[str, Any]
+) -> None:
+    with app.app_context():
+        World().purchase("1")
+        here = inbox.all_marketplaces()["aws"]
+        read = [here.read("sqs", json.dumps(body), "m", BEGAN) for body in (ended("agmt-1"), ended("agmt-2"))]
+        with recorded() as records:
+            outcomes = [inbox.receive(replace(read[1], **refused)), inbox.receive(read[0])]
+        db.session.commit()
+        assert outcomes == ["unreadable", "applied"]
+        assert inbox.receive(replace(read[1], **refused)) == "duplicate"
+        db.session.rollback()
+    assert alerts_in(records).count("message") == 1
+    aside, applied = messages(app)
+    assert (aside.message_id, aside.kind, bool(aside.problem)) == (read[1].message_id, "unreadable", True)
+    assert applied.applied_at
+
+
+@pytest.mark.engines("postgresql")
+def test_two_that_tell_of_a_renewal_at_once_wait_for_each_other_in_one_order(
+    app: Flask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What it was renewed as landed first, and so has the smaller number."""
+    with app.app_context():
+        for number in "21":
+            subscriptions.record(agreement(number))
+            db.session.commit()
+    hear(app, renewed_as("agmt-2", "agmt-1", 59))
+    hold, both = subscriptions.hold, threading.Barrier(2)
+
+    def held(subscription: Subscription) -> None:
+        hold(subscription)
+        with suppress(threading.BrokenBarrierError):
+            both.wait(0.5)  # Until the other holds one as well, if it can.
+
+    monkeypatch.setattr(subscriptions, "hold", held)
+    bodies = [renewed_as("agmt-2", "agmt-1", 59), ended("agmt-1", 60, "RENEWED")]
+    assert results(race(2, lambda n: hear(app, bodies[n])[0])) == ["applied"] * 2
+    assert found(app, agreement_id="agmt-1").successor_id == found(app, agreement_id="agmt-2").id
+
+
 # A mistake of ours ------------------------------------------------------------------------------------------------
 
 
@@ -332,6 +447,24 @@ def test_a_mistake_in_applying_loses_no_message(app: Flask, monkeypatch: pytest.
         "the next message of its purchase takes it along"
     )
     assert [message.problem for message in messages(app)] == ["", ""]
+
+
+@pytest.mark.engines("sqlite")
+def test_a_mistake_in_one_part_of_the_calendar_keeps_no_other_from_being_done(
+    app: Flask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with app.app_context():
+        World().purchase("1")
+    hear(app, deprovisioned("agmt-1"))
+
+    def mistaken() -> bool:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(inbox, "replay_waiting", mistaken)
+    with clock.later(timedelta(minutes=61)), recorded() as records:
+        keep_calendar(app)
+    assert alerts_in(records) == ["worker"]
+    assert found(app, agreement_id="agmt-1").why == DEPROVISIONED
 
 
 # What the calendar decides ----------------------------------------------------------------------------------------

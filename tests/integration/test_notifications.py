@@ -21,7 +21,7 @@ from tests.support.client import Client
 from tests.support.factories import alerts_in, recorded, rows_of
 from tests.support.page import Page
 from tests.support.sandbox import CHINA_PRODUCT, in_partition
-from wizard import clock
+from wizard import clock, limits
 from wizard.billing import subscriptions
 from wizard.billing.models import ACTIVE, AWS, CANCELLED, ENDED, Subscription
 from wizard.extensions import db
@@ -73,7 +73,7 @@ def served(pem: bytes | None = None) -> Callable[[str], bytes]:
     return fetch
 
 
-def send(client: Client, envelope: Envelope | bytes, told_type: str = "Notification") -> Page:
+def send(client: Client, envelope: Envelope | bytes, told_type: str = "Notification", **options: Any) -> Page:
     """As SNS does: as text, with the type in a header."""
     body = envelope if isinstance(envelope, bytes) else json.dumps(envelope).encode()
     return client.post(
@@ -81,6 +81,7 @@ def send(client: Client, envelope: Envelope | bytes, told_type: str = "Notificat
         body,
         cross_site=True,
         headers={"Content-Type": "text/plain; charset=UTF-8", "x-amz-sns-message-type": told_type},
+        **options,
     )
 
 
@@ -167,6 +168,13 @@ def forged() -> Envelope:
     return {**sent, "Signature": signature(sent, a_key(1))}
 
 
+def moved_subject() -> Envelope:
+    """The text that was signed is the same, cut into members in another way."""
+    sent = unsubscribed(Subject="News")
+    subject = sent.pop("Subject")
+    return {**sent, "MessageId": f"{sent['MessageId']}\nSubject\n{subject}"}
+
+
 def aged(by: timedelta) -> Callable[[], Envelope]:
     return lambda: unsubscribed(at=datetime.now(UTC) + by)
 
@@ -209,6 +217,8 @@ REFUSED: dict[str, tuple[int, str, Callable[[], Envelope | bytes]]] = {
     "a certificate of somebody's": (403, "certificate", at_url(f"https://sns.example.com/{PEM}")),
     "a host that ends like AWS's": (403, "certificate", at_url(f"https://{HOST}.example.com/{PEM}")),
     "a host that begins like AWS's": (403, "certificate", at_url(f"https://evil-{HOST}/{PEM}")),
+    "a host as long as AWS's": (403, "certificate", at_url(f"https://{'x' * len(HOST)}/{PEM}")),
+    "a subject said to be of the id": (403, "signature", moved_subject),
     "another region": (
         403,
         "certificate",
@@ -256,6 +266,31 @@ def test_what_is_not_provably_ours_is_refused_and_changes_nothing(
     page = send(client, make())
     assert (page.status, page.html) == (status, f"{reason}\n")
     assert rows_of(app) == before
+
+
+def test_a_stranger_has_us_fetch_so_often_and_no_more_and_keeps_nobody_else_out(
+    app: Flask, client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(app.config, "SANDBOX", False)
+    monkeypatch.setitem(limits.PER_CLIENT, "forged", "3 per hour")
+    fetched: list[str] = []
+
+    def nobodys(url: str) -> bytes:
+        fetched.append(url)
+        raise refused("certificate")
+
+    here = app.extensions["marketplaces"]["aws-cn"]
+    theirs, here.certificates = here.certificates, Certificates(nobodys)
+    answers = [
+        send(client, at_url(f"https://{HOST}/SimpleNotificationService-{n:032}.pem")()).status
+        for n in range(5)
+    ]
+    assert answers == [403] * 3 + [429] * 2
+    assert len(fetched) == 3
+    here.certificates = theirs
+    of_sns = {"REMOTE_ADDR": "198.51.100.7"}
+    told = [send(client, unsubscribed(), environ_overrides=of_sns).status for _message in range(5)]
+    assert told == [200] * 5
 
 
 def test_the_type_in_the_header_is_that_of_the_message(app: Flask, client: Client) -> None:

@@ -31,7 +31,7 @@ from wizard.billing.models import CANCELLED, ENDED, Subscription
 from wizard.extensions import change, db
 from wizard.marketplaces import inbox, reconciliation
 from wizard.marketplaces.models import Message
-from wizard.marketplaces.protocol import Brought, all_marketplaces
+from wizard.marketplaces.protocol import Brought, Said, all_marketplaces
 from wizard.marketplaces.queues import Listener
 from wizard.marketplaces.sns import Certificates
 from wizard.outbox.models import OutboxEntry
@@ -263,6 +263,44 @@ class _Broken:
 
     def delete(self, brought: list[Brought]) -> None:
         raise AssertionError("nothing was brought")
+
+
+class _Ready:
+    """A queue with messages in it."""
+
+    name = "ready"
+
+    def __init__(self, *said: Said) -> None:
+        self.brought = [Brought(one, one.message_id) for one in said]
+
+    def receive(self, wait: int) -> list[Brought]:
+        return self.brought
+
+    def delete(self, brought: list[Brought]) -> None:
+        self.brought = [one for one in self.brought if one not in brought]
+
+
+@pytest.mark.engines("sqlite")
+def test_a_message_that_fails_stops_none_of_those_that_came_with_it(
+    app: Flask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with app.app_context():
+        World().purchase("1")
+        here = all_marketplaces()["aws"]
+    bodies = [ended("agmt-9"), ended("agmt-1")]
+    queue = _Ready(*(here.read("sqs", json.dumps(body), "m", clock.now()) for body in bodies))
+    receive = inbox.receive
+
+    def fails_once(said: Said) -> str:
+        if said.agreement_id == "agmt-9":
+            raise ConnectionError("of this one only")
+        return receive(said)
+
+    monkeypatch.setattr(inbox, "receive", fails_once)
+    with pytest.raises(ConnectionError):
+        Listener(app, queue, lambda: None)._take(queue.receive(0))
+    assert subscription(app).state == ENDED
+    assert [one.said.agreement_id for one in queue.brought] == ["agmt-9"], "it comes again"
 
 
 @pytest.mark.engines("sqlite")

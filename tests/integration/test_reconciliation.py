@@ -11,16 +11,18 @@ import sqlalchemy as sa
 from flask import Flask
 
 from config import Settings
-from tests.support.aws_says import created, deprovisioned, ended, legacy
+from tests.support.aws_says import created, deprovisioned, ended, legacy, licensed
 from tests.support.factories import alerts_in, count, recorded
 from tests.support.mailbox import Mailbox
 from tests.support.sandbox import LiveSandbox, in_partition
 from tests.support.walk import Walk
 from tests.support.world import World
 from wizard import clock
-from wizard.billing.models import ACTIVE, DEPROVISIONED, ENDED, EXPIRED, Subscription
+from wizard.billing import subscriptions
+from wizard.billing.models import ACTIVE, AWS, CANCELLED, DEPROVISIONED, ENDED, EXPIRED, Subscription
+from wizard.billing.subscriptions import Purchase
 from wizard.extensions import db
-from wizard.marketplaces import inbox, reconciliation
+from wizard.marketplaces import aws_messages, inbox, reconciliation
 from wizard.marketplaces.models import Message
 from wizard.outbox.models import OutboxEntry
 from wizard.worker import keep_calendar
@@ -101,6 +103,60 @@ def test_a_product_paid_by_use_has_no_entitlements_and_goes_on(
     hear(app, legacy("entitlement-updated", first.customer_identifier or "", first.product_code))
     work()
     assert (the(app).entitlements, the(app).state) == ([], ACTIVE)
+
+
+def test_an_agreement_whose_entitlements_are_gone_ends_only_if_its_status_says_so(
+    app: Flask, another: Another, marketplace: LiveSandbox, work: Callable[[], int]
+) -> None:
+    """A renewal empties the old agreement before anybody has told that it is one."""
+    silent = {"messages": {"silence": True}}
+    agreement = another().land(entitlements={"seats": 50}, **silent).bought["agreementId"]
+    work()
+    before = the(app)
+    assert before.entitlements
+    status, _answer = marketplace.post(f"/aws/purchases/{agreement}/entitlements", {"entitlements": {}})
+    assert status == 200
+    hear(app, licensed(agreement))
+    work()
+    assert (the(app).state, the(app).entitlements) == (ACTIVE, before.entitlements)
+    marketplace.post(f"/aws/purchases/{agreement}/cancel", silent)
+    hear(app, licensed(agreement))
+    work()
+    assert (the(app).state, the(app).why) == (ENDED, CANCELLED)
+
+
+# The status of an agreement ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("landed_first", [True, False])
+def test_a_notification_about_a_customer_has_each_of_their_agreements_asked_about(
+    app: Flask, marketplace: LiveSandbox, work: Callable[[], int], landed_first: bool
+) -> None:
+    """Whether it came before or after the buyer did."""
+    silent = {"messages": {"silence": True}}
+    bought = [marketplace.buy(**silent) for _ in range(2)]
+    marketplace.post(f"/aws/purchases/{bought[0]['agreementId']}/cancel", silent)
+
+    def land() -> None:
+        for one in bought:
+            name, product = one["agreementId"], one["productCode"]
+            purchase = Purchase(AWS, "aws", f"aws:aws:agreement:{name}", product, "1", name, "", "X01")
+            with app.app_context():
+                inbox.landed(subscriptions.record(purchase), name, is_new=True)
+                db.session.commit()
+
+    if landed_first:
+        land()
+    hear(app, legacy("subscribe-fail", "X01", bought[0]["productCode"]))
+    if not landed_first:
+        land()
+    work()
+    cancelled, goes_on = (the(app, agreement_id=one["agreementId"]) for one in bought)
+    assert (cancelled.state, cancelled.why, goes_on.state) == (ENDED, CANCELLED, ACTIVE)
+    hear(app, legacy("unsubscribe-success", "X01", bought[0]["productCode"]))
+    work()
+    read = Message.kind == aws_messages.NOT_ACTIVE
+    assert count(app, Message, read) == 1, "of what has ended nothing is read any more"
 
 
 # Once a day -----------------------------------------------------------------------------------------------------

@@ -62,6 +62,9 @@ _TOO_WIDE = """
 """
 
 
+A_MAIL = ALL | {"rules": {name: {"enabled": False} for name in ("region", "landmark-one-main")}}
+
+
 class Looks:
     """Looks at one person's page and remembers what is wrong; ``check`` says it all at once."""
 
@@ -71,18 +74,20 @@ class Looks:
         self._seen: list[str] = []
         page.add_init_script(Axe().axe_script)
 
-    def at(self, name: str, most_requests: int = MOST_REQUESTS) -> None:
-        """Look at the page as it is now: ``name`` says which in the report."""
+    def at(self, name: str, most_requests: int = MOST_REQUESTS, *, is_mail: bool = False) -> None:
+        """Look at the page as it is now: ``name`` says which in the report. Around a mail is its reader's page, which
+        has the landmarks and shows the focus."""
         self._seen.append(name)
         self._page.wait_for_load_state(
             "load"
         )  # Until its stylesheet is there a page has the browser's colours.
-        found = [*self._axe("axe", ALL), *self._requests(most_requests)]
+        found = [*self._axe("axe", A_MAIL if is_mail else ALL), *self._requests(most_requests)]
         self._page.emulate_media(color_scheme="dark")
         found += self._axe("axe, dark", IN_THE_DARK)
         self._page.emulate_media(color_scheme="light")
         found += self._narrow()
-        found += self._focus()
+        if not is_mail:
+            found += self._focus()
         self._resize(*DESK)
         self._wrong += [f"{name} ({self._page.url}): {line}" for line in found]
 

@@ -22,10 +22,10 @@ from tests.support.aws_says import (
     life,
     renewed_as,
 )
-from wizard.billing.models import AWS, CANCELLED, DEPROVISIONED, EXPIRED, FAILED, RENEWED
+from wizard.billing.models import AWS, CANCELLED, DEPROVISIONED, EXPIRED, FAILED, RENEWED, TERMINATED
 from wizard.billing.subscriptions import Purchase
 from wizard.marketplaces import aws_messages
-from wizard.marketplaces.aws_messages import fold, learn, read
+from wizard.marketplaces.aws_messages import READ_STATUS, fold, learn, question, read, why_not_active
 from wizard.marketplaces.protocol import Said, Unreadable
 
 AGREEMENT = Purchase(
@@ -49,7 +49,7 @@ def ours(kind: str, minutes: float, why: str = "") -> Said:
 
 def outcome(purchase: Purchase, *messages: Said) -> tuple[str, datetime | None, str]:
     """``(why, when, as what)``: how a purchase ended, nothing where it goes on."""
-    told = fold(purchase, BEGAN, messages)
+    told = fold(purchase, messages)
     return (told.end.why, told.end.at, told.successor) if told.end else ("", None, told.successor)
 
 
@@ -118,6 +118,10 @@ def test_a_licence_is_known_by_its_last_part() -> None:
         json.dumps({**ended("agmt-1"), "id": ""}),
         json.dumps({**ended("agmt-1"), "time": "yesterday"}),
         json.dumps({**ended("agmt-1"), "time": None}),
+        json.dumps({**ended("agmt-1"), "time": "0001-01-01T00:00:00+14:00"}),
+        json.dumps({**ended("agmt-1"), "time": "9999-12-31T23:59:59-10:00"}),
+        json.dumps({**ended("agmt-1"), "resources": [float("nan")]}),
+        json.dumps({**ended("agmt-1"), "resources": [float("-inf")]}),
         json.dumps({**ended("agmt-1"), "detail": []}),
         json.dumps({**ended("agmt-1"), "detail-type": "License\x00"}),
         json.dumps(ended("agmt-1", status="PAUSED")),
@@ -166,11 +170,25 @@ def test_nothing_revives_an_agreement() -> None:
     """Whoever subscribes again gets another one."""
     again = [said(legacy("subscribe-success", "X01"), 300), ours(aws_messages.LANDED, 900)]
     assert outcome(AGREEMENT, said(ended("agmt-1")), *again) == (CANCELLED, at(60), "")
-    assert outcome(AGREEMENT, said(legacy("unsubscribe-success", "X01"), 60), *again)[0] == CANCELLED
 
 
-def test_the_end_of_what_a_customer_had_before_is_not_this_agreements() -> None:
-    assert outcome(AGREEMENT, said(legacy("unsubscribe-success", "X01"), -5)) == ("", None, "")
+def test_a_notification_about_a_customer_proves_nothing_of_one_agreement_but_has_it_asked_about() -> None:
+    for kind in ("unsubscribe-success", "subscribe-fail"):
+        one = said(legacy(kind, "X01"), 60)
+        assert outcome(AGREEMENT, one) == ("", None, "")
+        assert question(AGREEMENT, one) == READ_STATUS
+        assert question(CUSTOMER, one) == ""
+    assert question(AGREEMENT, said(legacy("subscribe-success", "X01"), 60)) == ""
+
+
+def test_only_a_status_that_says_that_an_agreement_is_over_ends_it() -> None:
+    for status in ("CANCELLED", "EXPIRED", "TERMINATED", "RENEWED", "REPLACED", "ARCHIVED"):
+        assert why_not_active(status) == status.lower()
+    for status in ("ACTIVE", "", "UNKNOWN", "ROLLED_BACK", "SUPERSEDED"):
+        assert not why_not_active(status)
+    read = ours(aws_messages.NOT_ACTIVE, 50, TERMINATED)
+    assert outcome(AGREEMENT, read) == (TERMINATED, at(50), "")
+    assert outcome(AGREEMENT, read, said(ended("agmt-1"))) == (CANCELLED, at(60), ""), "its own end says why"
 
 
 def test_entitlements_that_come_back_take_their_end_back_and_no_other() -> None:
@@ -266,7 +284,7 @@ def test_messages_say_the_same_in_any_order_and_any_number_of_times(
     purchase, told = one_life
     again = data.draw(st.lists(st.sampled_from(told)))
     shuffled = data.draw(st.permutations([*told, *again]))
-    assert fold(purchase, BEGAN, shuffled) == fold(purchase, BEGAN, told)
+    assert fold(purchase, shuffled) == fold(purchase, told)
     assert learn(replace(purchase, license_arn=""), shuffled) == learn(
         replace(purchase, license_arn=""), told
     )

@@ -99,13 +99,16 @@ def _changed(subscription: Subscription) -> None:
         "a subscription changed what it does to its workspaces",
         extra={"subscription": subscription.id, "state": subscription.state, "why": subscription.why},
     )
-    if subscription.on_end == STAY and subscription.successor_id is None:
-        log.error("a renewed subscription has no successor yet", extra={"alert": "no_successor"})
     _enqueue_follow(subscription, str(subscription.lives))
 
 
 def _enqueue_follow(subscription: Subscription, occasion: str, batch: int = 0) -> None:
-    payload = {"subscription": subscription.id, "life": subscription.lives, "batch": batch}
+    payload = {
+        "subscription": subscription.id,
+        "life": subscription.lives,
+        "occasion": occasion,
+        "batch": batch,
+    }
     outbox.enqueue("billing.follow", payload, key=f"follow:{subscription.id}:{occasion}:{batch}")
 
 
@@ -172,7 +175,7 @@ def follow(payload: dict[str, Any], entry_id: int) -> None:
     """
     subscription = _held(payload["subscription"])
     step, stale = _step(subscription)
-    of_it = Workspace.subscription_id == subscription.id
+    of_it = settlement.bound_to(subscription.id)
     ids = list(
         db.session.scalars(
             sa.select(Workspace.id)
@@ -184,12 +187,12 @@ def follow(payload: dict[str, Any], entry_id: int) -> None:
     )
     if ids:
         _take(subscription, step, ids, stale)
-        _enqueue_follow(subscription, str(payload["life"]), payload["batch"] + 1)
+        _enqueue_follow(subscription, payload["occasion"], payload["batch"] + 1)
         return
     if subscription.successor and not subscription.successor.pays:
-        _enqueue_follow(subscription.successor, f"after {subscription.id}.{payload['life']}")
+        _enqueue_follow(subscription.successor, f"after {subscription.id}.{payload['occasion']}")
     if payload["life"] == subscription.lives and (what := _news(subscription)):
-        spread(subscription, what)
+        spread(subscription, what, payload["occasion"])
 
 
 @dataclass(frozen=True)
@@ -213,8 +216,7 @@ def _step(subscription: Subscription) -> tuple[_Step, sa.ColumnElement[bool]]:
         return _Step(SETTLED, to.provider, to.id, moved), sa.true()
     if subscription.on_end == SWITCH:
         values = {"settlement_method": BILLING_CENTER, "locked_at": None}
-        stale = Workspace.settlement_method != BILLING_CENTER
-        return _Step(SETTLED, BILLING_CENTER, subscription.id, values), stale
+        return _Step(SETTLED, BILLING_CENTER, subscription.id, values), sa.true()
     since = subscription.stopped_at or clock.now()
     return _Step(LOCKED, NONE, subscription.id, {"locked_at": since}), ~told_locked
 
@@ -223,7 +225,7 @@ def _take(subscription: Subscription, step: _Step, ids: list[int], stale: sa.Col
     settlement.write_first_lines(ids)
     changed = db.session.execute(
         sa.update(Workspace)
-        .where(Workspace.id.in_(ids), Workspace.subscription_id == subscription.id, stale)
+        .where(Workspace.id.in_(ids), settlement.bound_to(subscription.id), stale)
         .values(settlement_number=Workspace.settlement_number + 1, **step.values)
         .returning(Workspace.id, Workspace.settlement_number),
         execution_options={"synchronize_session": False},
@@ -256,10 +258,13 @@ def _news(subscription: Subscription) -> str | None:
     return {SWITCH: "switched", STAY: None}.get(subscription.on_end or LOCK, "ended")
 
 
-def spread(subscription: Subscription, what: str) -> None:
-    """Have everybody concerned written to, once each: "ended", "switched", "warning" or "closed"."""
+def spread(subscription: Subscription, what: str, occasion: str = "") -> None:
+    """Have everybody concerned written to, once each: "ended", "switched", "warning" or "closed". Another ``occasion``
+    looks once more who is: workspaces that came to it later have owners too."""
     payload = {"subscription": subscription.id, "life": subscription.lives, "what": what, "after": 0}
-    outbox.enqueue("billing.spread", payload, key=f"spread {what}:{subscription.id}:{subscription.lives}")
+    outbox.enqueue(
+        "billing.spread", payload, key=f"spread {what}:{subscription.id}:{subscription.lives}:{occasion}"
+    )
 
 
 def tell_site(payload: dict[str, Any], entry_id: int) -> None:

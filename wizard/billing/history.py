@@ -72,7 +72,8 @@ def by(line: Settlement, workspace: Workspace, account: BillingAccount) -> str:
     elif doer == f"console account {workspace.owner_id}":
         named = _("%(username)s in the console", username=workspace.owner.username)
     if journey:
-        return " · ".join(filter(None, (named, f"{_('Reference')} {journey[1]}")))
+        reference = f"{_('Reference')} {journey[1]}"
+        return _("%(who)s, %(reference)s", who=named, reference=reference) if named else reference
     if named:
         return named
     who, _space, which = line.by.rpartition(" ")

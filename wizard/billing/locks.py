@@ -150,7 +150,7 @@ def _due(*when: sa.ColumnElement[bool]) -> Subscription | None:
 
 
 def _still_locked(subscription_id: object) -> tuple[sa.ColumnElement[bool], ...]:
-    return Workspace.subscription_id == subscription_id, Workspace.state.in_((ACTIVE, BEING_MADE))
+    return settlement.bound_to(subscription_id), Workspace.state.in_((ACTIVE, BEING_MADE))
 
 
 def _write_and_tell(lines: list[tuple[int, int]], what: str, subscription_id: int | None, by: str) -> None:

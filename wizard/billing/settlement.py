@@ -79,8 +79,9 @@ class CannotSettle(Exception):
 
 
 def _last(workspace: Workspace) -> Subscription | None:
-    """The subscription a workspace was bound to, or the one that follows it."""
-    bound = workspace.subscription
+    """The subscription a workspace is bound to, or the one that follows it. None for one that was switched to its
+    Billing Center account when that one ended, whatever becomes of it."""
+    bound = workspace.subscription if workspace.settlement_method != BILLING_CENTER else None
     if bound is None or bound.pays or bound.successor is None:
         return bound
     return bound.successor
@@ -101,6 +102,13 @@ def lost(workspace: Workspace) -> Subscription | None:
 def is_locked(workspace: Workspace) -> bool:
     """Whether nothing pays for it any more. It reads as locked from the moment its subscription ends."""
     return lost(workspace) is not None
+
+
+def bound_to(subscription_id: Any) -> sa.ColumnElement[bool]:
+    """The condition for workspaces that are bound to this subscription, or were until it ended."""
+    return sa.and_(
+        Workspace.subscription_id == subscription_id, Workspace.settlement_method != BILLING_CENTER
+    )
 
 
 def locked() -> sa.ColumnElement[bool]:
@@ -125,9 +133,7 @@ def _of_last(holds: Callable[[Any], sa.ColumnElement[bool]]) -> sa.ColumnElement
         sa.select(sa.literal(1))
         .select_from(bound)
         .outerjoin(follows, follows.id == bound.successor_id)
-        .where(
-            bound.id == Workspace.subscription_id, sa.case((is_followed, holds(follows)), else_=holds(bound))
-        )
+        .where(bound_to(bound.id), sa.case((is_followed, holds(follows)), else_=holds(bound)))
         .correlate(Workspace)
         .exists()
     )

@@ -10,7 +10,15 @@ from sqlalchemy.orm.attributes import set_committed_value
 
 from wizard import clock, outbox
 from wizard.accounts.models import BillingAccount
-from wizard.billing.models import ACTIVE, DISSOLVED, LOCK, STAY, CloudAccount, Subscription, Workspace
+from wizard.billing.models import (
+    ACTIVE,
+    BILLING_CENTER,
+    DISSOLVED,
+    LOCK,
+    CloudAccount,
+    Subscription,
+    Workspace,
+)
 from wizard.extensions import change, db, insert
 from wizard.lists import paginate
 
@@ -41,7 +49,8 @@ class Purchase:
 def record(purchase: Purchase) -> Subscription:
     """The subscription of a purchase, written down at its first mention; nobody changes it before our commit.
 
-    Two statements at its first mention, three where its cloud account was known.
+    A later mention adds the names that the first one lacked, such as those of a renewal that was told of before its
+    buyer landed, and changes none. Two statements at its first mention, three where its cloud account was known.
     """
     now = clock.now()
     number = purchase.account_id or purchase.customer_identifier
@@ -67,11 +76,16 @@ def record(purchase: Purchase) -> Subscription:
         state=ACTIVE,
         created_at=now,
     )
-    as_it_is = bought.on_conflict_do_update(
-        index_elements=["identity"], set_={"identity": bought.excluded.identity}
+    names = ("license_arn", "customer_identifier", "product_code")
+    with_names = bought.on_conflict_do_update(
+        index_elements=["identity"],
+        set_={
+            name: sa.func.coalesce(sa.func.nullif(getattr(Subscription, name), ""), bought.excluded[name])
+            for name in names
+        },
     )
     subscription = db.session.scalars(
-        as_it_is.returning(Subscription), execution_options={"populate_existing": True}
+        with_names.returning(Subscription), execution_options={"populate_existing": True}
     ).one()
     set_committed_value(subscription, "cloud_account", account)  # It is not read once more.
     return subscription
@@ -129,7 +143,7 @@ def inherit(follower: Subscription, of: Subscription) -> bool:
 def is_again(again: Any, ended: Any) -> sa.ColumnElement[bool]:
     """The condition for a purchase to be the re-subscription of one that ended: the same cloud account's, claimed by
     the same Billing Center account, and that after the end at the marketplace, whenever we heard of it. A purchase
-    that ran beside the other is none. What was renewed, as nobody has told what, is followed by the same product only.
+    that ran beside the other is none, and what was renewed is followed by its renewal.
 
     Each is a row, or the table or an alias of it.
     """
@@ -139,7 +153,7 @@ def is_again(again: Any, ended: Any) -> sa.ColumnElement[bool]:
         again.cloud_account_id == ended.cloud_account_id,
         again.billing_account_id == ended.billing_account_id,
         again.claimed_at > ended.ended_at,
-        sa.or_(ended.on_end == LOCK, sa.and_(ended.on_end == STAY, again.product_code == ended.product_code)),
+        ended.on_end == LOCK,
     )
 
 
@@ -188,7 +202,7 @@ def claimed_by(
         )
     newest_of_its_account = sa.func.max(Subscription.id).over(partition_by=Subscription.cloud_account_id)
     wanted = wanted.order_by(newest_of_its_account.desc(), Subscription.id.desc())
-    return paginate(wanted, page, PER_PAGE)
+    return paginate(wanted.options(joinedload(Subscription.successor)), page, PER_PAGE)
 
 
 def of_payer(subscription_id: int, billing_account_id: int) -> Subscription | None:
@@ -220,7 +234,11 @@ def settled_by(subscription_ids: list[int], most: int = 5) -> dict[int, Bound]:
             sa.func.row_number().over(partition_by=of_one, order_by=Workspace.id.desc()).label("place"),
             sa.func.count().over(partition_by=of_one).label("count"),
         )
-        .where(Workspace.subscription_id.in_(subscription_ids), Workspace.state != DISSOLVED)
+        .where(
+            Workspace.subscription_id.in_(subscription_ids),
+            Workspace.settlement_method != BILLING_CENTER,
+            Workspace.state != DISSOLVED,
+        )
         .subquery()
     )
     rows = db.session.execute(

@@ -184,7 +184,7 @@ def managed(billing_account_id: int, wanted: Filter, page: int = 1) -> Paginatio
 
 def paid_by(subscription: Subscription, search: str = "", page: int = 1) -> Pagination:
     """A page of the workspaces a subscription pays for, newest first. One statement. ``search``: :func:`_named`."""
-    bound = Workspace.subscription_id == subscription.id
+    bound = settlement.bound_to(subscription.id)
     return _page(sa.select(Workspace).where(bound, Workspace.state != DISSOLVED, *_named(search)), page)
 
 

@@ -154,7 +154,7 @@ def _told(bought: Subscription, paid: subscriptions.Bound, begun: str | None) ->
 
 def _successor_url(bought: Subscription) -> str | None:
     """The page of the purchase that pays in its place. Staff see to it that it is this account's too."""
-    if bought.successor_id is None:
+    if bought.successor is None or not bought.successor.pays:
         return None
     return url_for(".cloud_account", subscription_id=bought.successor_id)
 

@@ -33,6 +33,7 @@ from wizard.marketplaces.protocol import (
     Unreadable,
     Words,
     WrongProduct,
+    unreadable,
 )
 from wizard.marketplaces.queues import SqsQueue
 from wizard.transactions import outside_transaction
@@ -224,20 +225,11 @@ class AwsMarketplace:
         return None
 
     def read(self, road: str, body: str, message_id: str, at: datetime) -> Said:
-        """What cannot be read is set aside as it is, for staff."""
         try:
             topics = self._partition.sns_topics
             return aws_messages.read(self.name, road, body, message_id, at, topics)
         except Unreadable as reason:
-            return Said(
-                message_id=f"{self.name}:{message_id}",
-                marketplace=self.name,
-                road=road,
-                kind="unreadable",
-                at=at,
-                payload={"body": body[: 64 * 1024]},
-                problem=str(reason),
-            )
+            return unreadable(self.name, road, f"{self.name}:{message_id}", body, str(reason))
 
     def queues(self) -> list[SqsQueue]:
         """Those that bring its messages, none while nothing is sold there."""
@@ -248,8 +240,8 @@ class AwsMarketplace:
     def learn(self, purchase: Purchase, said: Iterable[Said]) -> dict[str, str]:
         return aws_messages.learn(purchase, said)
 
-    def life(self, purchase: Purchase, recorded_at: datetime, said: Iterable[Said]) -> Life:
-        outcome = aws_messages.fold(purchase, recorded_at, said)
+    def life(self, purchase: Purchase, said: Iterable[Said]) -> Life:
+        outcome = aws_messages.fold(purchase, said)
         successor = self._renewal(purchase, outcome.successor) if outcome.successor else None
         end = outcome.end
         return Life(end.at, end.why, successor) if end else Life(successor=successor)

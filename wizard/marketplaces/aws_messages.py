@@ -35,6 +35,8 @@ UNANSWERED = "deprovisioned-unanswered"
 NO_ENTITLEMENTS = "entitlements-gone"
 ENTITLED_AGAIN = "entitlements-back"
 """Ours: what GetEntitlements answered changed from something to nothing, and back."""
+NOT_ACTIVE = "agreement-not-active"
+"""Ours: DescribeAgreement answered that the agreement is over."""
 
 _WHY = {
     FAILED: why.FAILED,
@@ -43,12 +45,10 @@ _WHY = {
     NO_ENTITLEMENTS: why.EXPIRED,
 }
 _STATUSES = (why.CANCELLED, why.EXPIRED, why.TERMINATED, why.RENEWED, why.REPLACED)
-_LEGACY = (SUBSCRIBED, FAILED, UNSUBSCRIBED)
-_ENDS = (ENDED, *_WHY)
+_ENDS = (ENDED, NOT_ACTIVE, *_WHY)
 
-READS_ENTITLEMENTS = (ENTITLED, LICENSE_UPDATED)
-"""After these the entitlements are read again. Not after a licence was taken back: the agreement says why that was, and
-a renewal takes the old licence back too."""
+READ_ENTITLEMENTS, READ_STATUS = "marketplaces.read_entitlements", "marketplaces.read_status"
+"""What is asked of AWS because of a message, by the outbox's name for it."""
 
 TOKEN_LIFE = timedelta(hours=4)
 """How long a token may still be brought after the purchase it is of has ended."""
@@ -133,12 +133,17 @@ def _notification(content: dict[str, Any]) -> dict[str, Any]:
 
 def _object(text: Any) -> dict[str, Any]:
     try:
-        found = json.loads(text)
+        found = json.loads(text, parse_constant=_no_number)
     except (TypeError, ValueError, RecursionError):
         raise Unreadable("not JSON") from None
     if not isinstance(found, dict):
         raise Unreadable("not an object")
     return found
+
+
+def _no_number(word: str) -> None:
+    """NaN and the infinities are no JSON; Python would take them, and no database keeps them."""
+    raise ValueError(word)
 
 
 def _part(of: dict[str, Any], name: str) -> dict[str, Any]:
@@ -160,9 +165,9 @@ def _text(of: dict[str, Any], name: str) -> str:
 def _time(told: Any) -> datetime:
     try:
         found = datetime.fromisoformat(told)
-    except (TypeError, ValueError):
+        return found.astimezone(UTC) if found.tzinfo else found.replace(tzinfo=UTC)
+    except (TypeError, ValueError, OverflowError):
         raise Unreadable("no time") from None
-    return found if found.tzinfo else found.replace(tzinfo=UTC)
 
 
 # ── what they say together ──────────────────────────────────────────────────────────────────────────────────────
@@ -189,18 +194,36 @@ def learn(purchase: Purchase, said: Iterable[Said]) -> dict[str, str]:
     return {}
 
 
-def fold(purchase: Purchase, recorded_at: datetime, said: Iterable[Said]) -> Outcome:
+def question(purchase: Purchase, one: Said) -> str:
+    """What has to be asked because of a message about a purchase; "" for nothing.
+
+    A licence that was taken back asks for no entitlements: the agreement says why that was, and a renewal takes the old
+    licence back too.
+    """
+    if one.kind in (ENTITLED, LICENSE_UPDATED):
+        return READ_ENTITLEMENTS
+    if one.kind in (FAILED, UNSUBSCRIBED) and not _by_customer(purchase):
+        return READ_STATUS
+    return ""
+
+
+def why_not_active(status: str) -> str:
+    """Why an agreement of this status is over; "" for one that is not, or of which the status does not say so."""
+    return status.lower() if status.lower() in (*_STATUSES, why.ARCHIVED) else ""
+
+
+def fold(purchase: Purchase, said: Iterable[Said]) -> Outcome:
     """What all messages of a purchase say, whatever their number and order of arrival.
 
     An agreement ends once and says why; nothing revives it, since who subscribes again gets another one. A customer of
     a legacy listing keeps one identifier for all times they subscribe, so there the newest message decides, and the
-    "unsubscribed" of an earlier time may never have come. ``recorded_at``: see :func:`_is_of`.
+    "unsubscribed" of an earlier time may never have come.
     """
     end, successor = None, ""
     for one in _in_order(said):
         if one.kind == CREATED and one.previous_agreement_id == purchase.agreement_id != "":
             successor = successor or one.agreement_id
-        elif not _is_of(purchase, recorded_at, one):
+        elif not _is_of(purchase, one):
             continue
         elif one.kind in _ENDS:
             end = one if end is None or (one.kind == ENDED != end.kind) else end
@@ -213,17 +236,15 @@ def _in_order(said: Iterable[Said]) -> list[Said]:
     return sorted({one.message_id: one for one in said}.values(), key=lambda one: (one.at, one.message_id))
 
 
-def _is_of(purchase: Purchase, recorded_at: datetime, one: Said) -> bool:
+def _is_of(purchase: Purchase, one: Said) -> bool:
     """Whether a message speaks of this very purchase.
 
-    A notification names a customer, and an agreement's customer may have had one before: that one's end is older than
-    when this purchase was first seen here. What really ended before, the nightly comparison finds.
+    A notification names a customer, who may have had several agreements, before and beside each other. It is no proof
+    about any one of them; what is true of it is asked (:func:`question`).
     """
     if one.kind == ENDED:
         return one.agreement_id == purchase.agreement_id
-    if one.kind in _LEGACY and not _by_customer(purchase):
-        return one.at > recorded_at
-    return True
+    return not one.customer_key or _by_customer(purchase)
 
 
 def _revives(purchase: Purchase, one: Said, end: Said) -> bool:

@@ -5,6 +5,7 @@ that neither how often they come nor in what order can matter. One of a purchase
 is applied when the buyer lands, a moment after that, and by the calendar. Why so: docs/decisions/0026-messages-in.md.
 """
 
+import json
 import logging
 from collections.abc import Callable, Sequence
 from dataclasses import fields
@@ -19,7 +20,7 @@ from wizard.billing.models import CloudAccount, Subscription
 from wizard.extensions import change, db, insert
 from wizard.marketplaces import aws_messages
 from wizard.marketplaces.models import Message
-from wizard.marketplaces.protocol import Said, all_marketplaces
+from wizard.marketplaces.protocol import Said, all_marketplaces, unreadable
 
 MOST_TRIES = 8
 AGAIN_AFTER = timedelta(minutes=20)
@@ -41,13 +42,28 @@ def receive(said: Said) -> str:
     "duplicate", "unreadable", "waits" (its purchase is not known), "applied", or "failed": a mistake of ours in
     applying it does not lose it.
     """
-    outcome = _take(said) if _write(said) else "duplicate"
+    kept = _keep(said)
+    outcome = _take(kept) if kept else "duplicate"
     metrics.MESSAGES.labels(said.marketplace, said.road, outcome).inc()
     log.info(
         "a message came",
         extra={"marketplace": said.marketplace, "road": said.road, "kind": said.kind, "outcome": outcome},
     )
     return outcome
+
+
+def _keep(said: Said) -> Said | None:
+    """Write a message down as it is, or else that it cannot be: it must stop neither its queue nor its sender. None
+    where it is there."""
+    try:
+        with db.session.begin_nested():
+            return said if _write(said) else None
+    except (sa.exc.StatementError, ValueError, OverflowError) as error:
+        if isinstance(error, sa.exc.DBAPIError) and not isinstance(error, sa.exc.DataError):
+            raise  # Not because of the message.
+    body = json.dumps(said.payload)
+    aside = unreadable(said.marketplace, said.road, said.message_id, body, "the database cannot keep it")
+    return aside if _write(aside) else None
 
 
 def _write(said: Said, **more: Any) -> bool:
@@ -62,7 +78,11 @@ def _take(said: Said) -> str:
     if said.problem:
         log.error("a message was set aside", extra={"alert": "message", "problem": said.problem})
         return "unreadable"
-    found = db.session.scalars(_subscriptions_of([said])).all()
+    # What is renewed is held before what it is renewed as, by everybody: two who wait for each other never come on.
+    found = sorted(
+        db.session.scalars(_subscriptions_of([said])),
+        key=lambda one: one.agreement_id != said.previous_agreement_id,
+    )
     if _try(bring_up_to_date, *found):
         return "applied" if found else "waits"
     _count_try(said.message_id)
@@ -119,25 +139,30 @@ def _subscriptions_of(said: Sequence[Said | Message]) -> sa.Select[Subscription]
 
 
 def bring_up_to_date(subscription: Subscription) -> None:
-    """Make a purchase what all its messages say, and have its entitlements read where one says that they changed.
+    """Make a purchase what all its messages say, and have asked what one of them leaves open.
 
     It holds the purchase's row from before it reads them: of two that come at once, the second sees both.
     """
     subscriptions.hold(subscription)
-    new = _apply_all(subscription)
-    outbox.enqueue_all(
-        outbox.Due(
-            "marketplaces.read_entitlements",
-            {"subscription": subscription.id},
-            f"entitlements:{row.message_id}",
+    _catch_up(subscription)
+
+
+def _catch_up(subscription: Subscription) -> None:
+    """What :func:`bring_up_to_date` does to a purchase that is held."""
+    rows = _apply_all(subscription)
+    purchase = purchase_of(subscription)
+    asked = {
+        question: outbox.Due(
+            question, {"subscription": subscription.id}, f"{question}:{subscription.id}:{row.id}"
         )
-        for row in new
-        if row.kind in aws_messages.READS_ENTITLEMENTS
-    )
+        for row in sorted(rows, key=lambda row: row.id)
+        if (question := aws_messages.question(purchase, _said(row)))
+    }  # Once for the newest: one message may ask about many purchases, and was applied with the first of them.
+    outbox.enqueue_all(asked.values())
 
 
 def _apply_all(subscription: Subscription) -> list[Message]:
-    """What :func:`bring_up_to_date` does to a purchase that is held. Returns the messages that are new to it."""
+    """Make a purchase that is held what its messages say. Returns all of them."""
     marketplace = all_marketplaces()[subscription.cloud_account.partition]
     rows = _messages_of(subscription)
     while learned := marketplace.learn(purchase_of(subscription), map(_said, rows)):
@@ -146,7 +171,7 @@ def _apply_all(subscription: Subscription) -> list[Message]:
         rows = _messages_of(subscription)  # It has one more name now, so there may be more of them.
     if not rows:
         return []
-    life = marketplace.life(purchase_of(subscription), subscription.created_at, map(_said, rows))
+    life = marketplace.life(purchase_of(subscription), map(_said, rows))
     endings.live(subscription, life)
     new = [row for row in rows if row.applied_at is None]
     if new:
@@ -157,7 +182,7 @@ def _apply_all(subscription: Subscription) -> list[Message]:
         )
     if new and life.successor is not None and subscription.successor is not None:
         bring_up_to_date(subscription.successor)  # What came of it waited until it was known.
-    return new
+    return rows
 
 
 def purchase_of(subscription: Subscription) -> subscriptions.Purchase:
@@ -208,8 +233,8 @@ def _said(row: Message) -> Said:
 def landed(subscription: Subscription, token_hash: str, is_new: bool) -> None:
     """A buyer has brought a new token: apply what came before them. ``is_new``: and with it a new purchase.
 
-    Then it is looked at once more when this is committed: a message that arrives at this very moment sees no purchase
-    yet, and is not seen from here. The caller has just recorded it, so the row is held.
+    That is looked at once more when this is committed: a message that arrives at this very moment sees no purchase yet,
+    and is not seen from here. The caller has just recorded it, so the row is held.
     """
     if subscription.customer_identifier:
         partition = subscription.cloud_account.partition
@@ -222,7 +247,7 @@ def landed(subscription: Subscription, token_hash: str, is_new: bool) -> None:
             customer_key=f"{subscription.product_code}:{subscription.customer_identifier}",
         )
         _write(said, applied_at=said.at)
-    _try(_apply_all, subscription)
+    _try(_apply_all if is_new else _catch_up, subscription)
     if is_new:
         outbox.enqueue("marketplaces.replay", {"subscription": subscription.id}, f"replay:{subscription.id}")
 
@@ -233,7 +258,7 @@ def replay(payload: dict[str, Any], entry_id: int) -> None:
     bring_up_to_date(subscription)
     if subscription.entitlements_at is None:
         outbox.enqueue(
-            "marketplaces.read_entitlements",
+            aws_messages.READ_ENTITLEMENTS,
             {"subscription": subscription.id},
             f"entitlements:first:{subscription.id}",
         )

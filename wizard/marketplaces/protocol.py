@@ -11,6 +11,7 @@ from typing import Any, Protocol
 from flask import current_app
 from werkzeug.datastructures import Headers
 
+from wizard import clock
 from wizard.billing.endings import Life
 from wizard.billing.models import CloudAccount
 from wizard.billing.subscriptions import Purchase
@@ -111,6 +112,23 @@ class Said:
     problem: str = ""
 
 
+MOST_BODY = 64 * 1024
+"""Characters kept of a message that cannot be read."""
+
+
+def unreadable(marketplace: str, road: str, message_id: str, body: str, problem: str) -> Said:
+    """A message that is set aside as it is, for staff."""
+    return Said(
+        message_id=message_id,
+        marketplace=marketplace,
+        road=road,
+        kind="unreadable",
+        at=clock.now(),
+        payload={"body": body[:MOST_BODY]},
+        problem=problem,
+    )
+
+
 @dataclass(frozen=True)
 class Brought:
     """What a queue gave out: a message, and the handle to delete it by."""
@@ -173,7 +191,7 @@ class Marketplace(Protocol):
     def learn(self, purchase: Purchase, said: Iterable[Said]) -> dict[str, str]:
         """What messages add to the names of a purchase, by column."""
 
-    def life(self, purchase: Purchase, recorded_at: datetime, said: Iterable[Said]) -> Life:
+    def life(self, purchase: Purchase, said: Iterable[Said]) -> Life:
         """What all messages of a purchase say together: whether it ended, why, and what came in its place."""
 
     def entitlements(self, purchase: Purchase) -> list[dict[str, Any]]:

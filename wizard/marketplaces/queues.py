@@ -104,17 +104,21 @@ class Listener(threading.Thread):
         if not brought or self._stopping.is_set():
             return  # It comes again, here or to another worker.
         kept: list[Brought] = []
-        try:
-            for one in brought:
+        failure = None
+        for one in brought:
+            try:
                 with self._app.app_context():
                     inbox.receive(one.said)
                     db.session.commit()
                 kept.append(one)
-        finally:
-            if kept:
-                self._took()
-                with self._app.app_context():
-                    self._queue.delete(kept)
+            except Exception as error:
+                failure = error  # It comes again. The others do not wait for it.
+        if kept:
+            self._took()
+            with self._app.app_context():
+                self._queue.delete(kept)
+        if failure:
+            raise failure
 
     def _tell(self, error: Exception) -> None:
         if self._stopping.is_set():

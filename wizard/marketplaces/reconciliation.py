@@ -28,7 +28,7 @@ from wizard.billing.models import (
 )
 from wizard.billing.wording import cloud_account_name, purchase_id
 from wizard.extensions import change, db
-from wizard.marketplaces import aws_messages, inbox
+from wizard.marketplaces import aws_messages, inbox, readings
 from wizard.marketplaces.models import Message
 from wizard.marketplaces.protocol import Denied, Said, all_marketplaces
 from wizard.outbox.models import OutboxEntry
@@ -49,7 +49,7 @@ UNREGISTERED = "nobody has registered it"
 LISTED = 50
 """So many findings are spelled out in the mail."""
 
-NO_ENTITLEMENTS, NO_END, NO_SUCCESSOR = "no entitlements", "no end", "no successor"
+NO_END, NO_SUCCESSOR = "no end", "no successor"
 
 log = logging.getLogger("wizard.marketplaces")
 
@@ -139,19 +139,11 @@ def compare(payload: dict[str, Any], entry_id: int) -> None:
 
 def _doubt_of(subscription: Subscription) -> str | None:
     """What the marketplace says that is not as it is here. Uses the network."""
-    marketplace, purchase = (
-        all_marketplaces()[subscription.cloud_account.partition],
-        inbox.purchase_of(subscription),
-    )
     try:
-        status = marketplace.status(purchase)
-        if status not in ("", "ACTIVE"):
-            return status
-        if subscription.entitlements and not marketplace.entitlements(purchase):
-            return NO_ENTITLEMENTS
+        status = readings.status_of(subscription)
     except Denied:
         return subscription.doubt  # Somebody has been alarmed; nothing more is known than before.
-    return None
+    return None if status == readings.AS_HERE else status
 
 
 def _write(*conditions: sa.ColumnElement[bool], doubt: str | None) -> None:
@@ -203,7 +195,9 @@ def _name(subscription: Subscription) -> str:
 def in_words(doubt: str) -> str:
     """What is doubted about a purchase, for staff."""
     words = {
-        NO_ENTITLEMENTS: _("The marketplace lists no entitlement for it any more, and it still pays here."),
+        readings.NO_ENTITLEMENTS: _(
+            "The marketplace lists no entitlement for it any more, and it still pays here."
+        ),
         NO_END: _("Its licence was taken back and no message said why, so it was ended here."),
         NO_SUCCESSOR: _("It was renewed, and nothing said as what. Its workspaces stay as they are."),
     }

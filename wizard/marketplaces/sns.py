@@ -180,6 +180,8 @@ def _time(told: str) -> datetime:
 
 def _check_signature(message: dict[str, str], certificate: x509.Certificate) -> None:
     names = [name for name in _SIGNED[message["Type"]] if name in message]
+    if any("\n" in message[name] for name in names if name != "Message"):
+        raise refused("signature")  # What was signed could be cut into members in another way.
     signed = "".join(f"{name}\n{message[name]}\n" for name in names)
     key = certificate.public_key()
     if not isinstance(key, rsa.RSAPublicKey):

@@ -63,7 +63,13 @@ def landing(marketplace: str) -> ResponseReturnValue:
     return redirect(url_for("doors.arrive", arrival_id=arrival.id), 303)
 
 
+def _is_forged(answer: Response) -> bool:
+    """A marketplace itself never causes these; anybody else can have us fetch and calculate for nothing."""
+    return answer.status_code == 403 and answer.get_data() in (b"certificate\n", b"signature\n")
+
+
 @bp.post("/<marketplace>/notifications")
+@limited("forged", only=_is_forged)
 def notifications(marketplace: str) -> Response:
     """What the marketplace itself says. Its signature is the proof; the same once more changes nothing."""
     here = _find(marketplace)
