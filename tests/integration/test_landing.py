@@ -238,7 +238,7 @@ def test_landing_in_a_subscription_that_is_set_up_leads_to_sign_in_and_names_nob
         page = newcomer.land().page
         assert (page.status, page.h1) == (200, "This subscription is already set up")
         assert page.link("Sign in to the Billing Center").startswith(
-            "/billing/sign-in?next=/billing/cloud-accounts/"
+            "/billing/sign-in?next=/arrive/"
         )
         known = (walk.person.username, walk.person.email, "Harbour", walk.reference)
         assert not [word for word in known if word in page.html]
