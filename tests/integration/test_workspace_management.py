@@ -86,7 +86,7 @@ def test_every_workspace_says_what_settles_it_and_what_can_be_done_the_locked_on
     assert list(found) == ["Staging", "Printers", "Inbox", "Payments", "Production", "Old pier"]
     name = all_sorts.person.username
     for workspace, said in {
-        "Staging": "None AWS account 4417 2290 8813 Cancelled 4 April 2026 Locked, 11 days left Unlock Dissolve",
+        "Staging": "None AWS account 4417 2290 8813 · Cancelled 4 April 2026 Locked, 11 days left Unlock Dissolve",
         "Printers": "AWS account 7828 5828 5006 Being made Ready in about a minute",
         "Inbox": f"us1 Oregon Billing Center account {name} Active Change settlement method",
         "Payments": "Active Can change on 5 May 2026",
@@ -219,13 +219,13 @@ def test_its_page_tells_what_happened_when_and_by_whom(app: Flask, client: Clien
     told = [" ".join(line.get_text(" ").split()) for line in page.soup.select(".log li")]
     account, name = "AWS account 4417 2290 8813", owner.person.username
     assert [line.replace("\N{NO-BREAK SPACE}", " ") for line in told] == [
-        "Dissolved 14 April 2026, 12:00 (UTC) Not written down",
-        "Closed: for 14 days nothing paid for it 13 April 2026, 12:00 (UTC) Skylark",
-        "Settled by the Billing Center account 12 April 2026, 12:00 (UTC) AWS Marketplace",
-        f"Unlocked: {account} pays again 11 April 2026, 12:00 (UTC) {name} in the console",
-        f"Locked: {account} no longer pays 10 April 2026, 12:00 (UTC) AWS Marketplace",
-        f"Settled by {account} 9 April 2026, 12:00 (UTC) {name} in the Billing Center",
-        f"Settled by the Billing Center account 8 April 2026, 12:00 (UTC) {name} in the Billing Center"
+        "Dissolved 14 April 2026, 12:00 (UTC) · Not written down",
+        "Closed: for 14 days nothing paid for it 13 April 2026, 12:00 (UTC) · Skylark",
+        "Settled by the Billing Center account 12 April 2026, 12:00 (UTC) · AWS Marketplace",
+        f"Unlocked: {account} pays again 11 April 2026, 12:00 (UTC) · {name} in the console",
+        f"Locked: {account} no longer pays 10 April 2026, 12:00 (UTC) · AWS Marketplace",
+        f"Settled by {account} 9 April 2026, 12:00 (UTC) · {name} in the Billing Center",
+        f"Settled by the Billing Center account 8 April 2026, 12:00 (UTC) · {name} in the Billing Center"
         ", Reference SK-1234-ABCD",
     ]
     with clock.at(NOON):
@@ -280,7 +280,7 @@ def test_a_purchase_has_a_history_with_its_end_and_its_workspaces(
     for said in (
         f"Bound to {owner.person.username} 29 March 2026, 12:00 (UTC)",
         "Cancelled 4 April 2026 We learned it on 4 April 2026, 12:00 (UTC).",
-        "Staging: Settled by AWS account",
+        "Staging · Settled by AWS account",
     ):
         assert said in page.text
     assert len(page.soup.select(".log li")) == 1, "what it was followed by has a history of its own"
