@@ -17,6 +17,7 @@ from typing import Any
 from flask_babel import get_locale
 
 LAYERS = ("reset", "tokens", "base", "layout", "components", "pages")
+BILLING_LAYERS = (*LAYERS, "billing")
 SANDBOX_LAYERS = (*LAYERS, "sandbox")
 """The cascade layers, weakest first. Each is a file of that name in `static/css/`, or a folder of files."""
 
@@ -383,7 +384,7 @@ def _luminance(colour: str) -> float:
 
 def stylesheet(brand: Brand, layers: tuple[str, ...] = LAYERS) -> str:
     """The one stylesheet of a page: `static/css/` in layer order with the brand's colours, comments and spaces taken
-    out. No page but the sandbox's own carries what only the sandbox needs.
+    out. No page but the sandbox's own carries what only the sandbox needs; so it is with the Billing Center's tables.
 
     A layer without files is left out, so an installation without the sandbox simply lacks that layer.
     """

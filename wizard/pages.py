@@ -9,7 +9,7 @@ from flask import Flask, Response, abort
 from flask_babel import format_decimal, get_locale
 
 from wizard import wording
-from wizard.brand import SANDBOX_LAYERS, Brand, stylesheet
+from wizard.brand import BILLING_LAYERS, SANDBOX_LAYERS, Brand, stylesheet
 from wizard.i18n import language_of, other_language
 
 CSP = (
@@ -23,7 +23,7 @@ HEADERS = {
     "Cross-Origin-Opener-Policy": "same-origin",
     "Permissions-Policy": "camera=(), geolocation=(), microphone=(), payment=()",
 }
-_ASSET = re.compile(r"(style|sandbox)-[0-9a-f]{12}\.css|(script)-[0-9a-f]{12}\.js")
+_ASSET = re.compile(r"(style|billing|sandbox)-[0-9a-f]{12}\.css|(script)-[0-9a-f]{12}\.js")
 _FOREVER = "public, max-age=31536000, immutable"
 
 
@@ -42,10 +42,12 @@ def init_pages(app: Flask, brand: Brand) -> None:
 
 
 def _serve_assets(app: Flask, brand: Brand) -> None:
-    """A stylesheet with the brand's colours in it, the sandbox's, and one script, each named after its content."""
+    """A stylesheet with the brand's colours in it, those of the Billing Center and the sandbox, and one script, each
+    named after its content."""
     script = (Path(app.static_folder or "static") / "app.js").read_text()
     assets = {
         "style": (stylesheet(brand), "text/css", "css"),
+        "billing": (stylesheet(brand, BILLING_LAYERS), "text/css", "css"),
         "sandbox": (stylesheet(brand, SANDBOX_LAYERS), "text/css", "css"),
         "script": (script, "text/javascript", "js"),
     }
@@ -92,6 +94,7 @@ def _fill_templates(app: Flask, brand: Brand) -> None:
             "other_language_url": url,
             "other_language_name": name,
             "stylesheet_url": app.extensions["asset_urls"]["style"],
+            "billing_stylesheet_url": app.extensions["asset_urls"]["billing"],
             "script_url": app.extensions["asset_urls"]["script"],
             "place": None,
             "reference": None,

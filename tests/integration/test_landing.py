@@ -237,9 +237,7 @@ def test_landing_in_a_subscription_that_is_set_up_leads_to_sign_in_and_names_nob
         newcomer.bought = {"token": token}
         page = newcomer.land().page
         assert (page.status, page.h1) == (200, "This subscription is already set up")
-        assert page.link("Sign in to the Billing Center").startswith(
-            "/billing/sign-in?next=/arrive/"
-        )
+        assert page.link("Sign in to the Billing Center").startswith("/billing/sign-in?next=/arrive/")
         known = (walk.person.username, walk.person.email, "Harbour", walk.reference)
         assert not [word for word in known if word in page.html]
     # Whoever set it up, on the browser that did it, sees what came of it.

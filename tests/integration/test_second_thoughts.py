@@ -254,12 +254,13 @@ def test_what_a_code_has_proven_stays_proven_where_the_workspace_is_refused(
         db.session.execute(ended.values(state=ENDED, ended_at=clock.now()))
         db.session.commit()
     refused = bind.client.submit(bind.page, "Create", {"code": code, "agree": "y"})
-    assert (refused.status, "This subscription has ended" in refused.text) == (422, True)
-    assert "Proven. If you change it" in refused.text
+    assert refused.h1 == "This subscription has ended"
     with app.app_context():
         db.session.execute(ended.values(state=ACTIVE, ended_at=None))
         db.session.commit()
-    made = bind.client.submit(refused, "Create", {"agree": "y"})
+    again = bind.client.get(bind.page.path)
+    assert "Proven. If you change it" in again.text
+    made = bind.client.submit(again, "Create", {"agree": "y"})
     assert (made.status, made.h1) == (200, "Bind workspace")
 
 
@@ -295,8 +296,7 @@ def test_no_account_is_left_where_its_workspace_could_not_be_ordered(app: Flask,
         db.session.commit()
     answers = {"code": code, "agree": "y", **without_hints(person)}
     refused = bind.client.submit(bind.page, DEED, answers)
-    assert refused.status == 422
-    assert "This subscription has ended" in refused.text
+    assert refused.h1 == "This subscription has ended"
     bind.work()
     assert len(bind.mailbox.to(person.email)) == 1
     with app.app_context():

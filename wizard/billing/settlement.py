@@ -14,6 +14,7 @@ from typing import Any
 import sqlalchemy as sa
 from flask import current_app
 from sqlalchemy.orm import aliased, joinedload
+from sqlalchemy.orm.attributes import set_committed_value
 
 from wizard import clock, outbox
 from wizard.billing.models import (
@@ -234,11 +235,10 @@ def settle(workspaces: Sequence[Workspace], to: Subscription | None, by: str) ->
         # First, so that the subscription cannot end between this and our commit: whoever ends it waits, and then finds
         # these workspaces among those it pays for. Two that bind do not wait for each other; SQLite has one writer.
         db.session.refresh(to, with_for_update={"read": True, "of": Subscription})
-    seen = {workspace.id: _facts(workspace) for workspace in workspaces}
-    _hold(list(seen))
+    changed_meanwhile = _hold(workspaces)
     wanted = _allowed(workspaces, to)
     for workspace in wanted:
-        if _facts(workspace) != seen[workspace.id]:
+        if workspace in changed_meanwhile:
             raise CannotSettle(workspace, Refusal(CHANGED))
     if not wanted:
         return []
@@ -275,22 +275,32 @@ def settle(workspaces: Sequence[Workspace], to: Subscription | None, by: str) ->
     return wanted
 
 
-def _facts(workspace: Workspace) -> tuple[Any, ...]:
-    """What settles it, as its row has it: what a decision rests on, whatever else was written into its history."""
-    return workspace.state, workspace.settlement_method, workspace.subscription_id
+_FACTS = (Workspace.state, Workspace.settlement_method, Workspace.subscription_id)
+"""What a decision rests on, whatever else was written into a workspace's history."""
 
 
-def _hold(workspace_ids: list[int]) -> None:
-    """Read workspaces anew, in one order for everybody who changes several: two at once wait for each other, instead of
-    blocking one another. Nobody changes them before our commit."""
-    db.session.scalars(
-        sa.select(Workspace)
-        .where(Workspace.id.in_(workspace_ids))
-        .options(WITH_PAYER)
+def _hold(workspaces: Sequence[Workspace]) -> list[Workspace]:
+    """Nobody changes these workspaces before our commit. Returns those that are settled another way by now than they
+    were read; they are read anew.
+
+    In one order for everybody who changes several: two at once wait for each other, instead of blocking one another.
+    """
+    rows = db.session.execute(
+        sa.select(Workspace.id, Workspace.settlement_number, Workspace.locked_at, *_FACTS)
+        .where(Workspace.id.in_([workspace.id for workspace in workspaces]))
         .order_by(Workspace.id)
         .with_for_update(of=Workspace)
-        .execution_options(populate_existing=True)
-    ).all()
+    )
+    now = {row.id: row for row in rows}
+    changed = []
+    for workspace in workspaces:
+        row = now[workspace.id]
+        if any(getattr(row, fact.key) != getattr(workspace, fact.key) for fact in _FACTS):
+            db.session.refresh(workspace)
+            changed.append(workspace)
+        for name in ("settlement_number", "locked_at"):
+            set_committed_value(workspace, name, getattr(row, name))
+    return changed
 
 
 def _allowed(workspaces: Sequence[Workspace], to: Subscription | None) -> list[Workspace]:
