@@ -28,7 +28,7 @@ from wizard.flows.models import Journey, JourneyEvent
 from wizard.verification import codes
 from wizard.verification.models import Challenge
 
-EXAMPLES, STEPS = 12, 30
+EXAMPLES, STEPS = 20, 30
 PASSWORD = "seven quiet harbour lamps"
 SITES = ("us1", "eu1")
 

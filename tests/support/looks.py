@@ -81,15 +81,13 @@ class Looks:
         self._page.wait_for_load_state(
             "load"
         )  # Until its stylesheet is there a page has the browser's colours.
-        found = [*self._requests(most_requests), *self._narrow()]
-        # Structure, colours and focus are the same in every language, and every page is looked at in English too.
-        if self._page.evaluate("document.documentElement.lang") == "en":
-            found += self._axe("axe", A_MAIL if is_mail else ALL)
-            self._page.emulate_media(color_scheme="dark")
-            found += self._axe("axe, dark", IN_THE_DARK)
-            self._page.emulate_media(color_scheme="light")
-            if not is_mail:
-                found += self._focus()
+        found = [*self._axe("axe", A_MAIL if is_mail else ALL), *self._requests(most_requests)]
+        self._page.emulate_media(color_scheme="dark")
+        found += self._axe("axe, dark", IN_THE_DARK)
+        self._page.emulate_media(color_scheme="light")
+        found += self._narrow()
+        if not is_mail:
+            found += self._focus()
         self._resize(*DESK)
         self._wrong += [f"{name} ({self._page.url}): {line}" for line in found]
 
