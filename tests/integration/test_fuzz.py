@@ -21,7 +21,7 @@ from tests.support.walk import Walk
 from wizard import forms
 from wizard.verification import codes
 
-EXAMPLES = 100
+EXAMPLES = 200
 """How often each field is filled."""
 
 URLENCODED, MULTIPART = "application/x-www-form-urlencoded", "multipart/form-data; boundary=fuzz-5d2g7h3j1k"
