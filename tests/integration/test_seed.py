@@ -4,7 +4,6 @@ import os
 import sqlite3
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
@@ -42,16 +41,22 @@ BEATS = {"wizard.db worker_beats"}
 
 
 def at_rest(instance: Path) -> dict[str, list[str]]:
-    """Everything, once the worker has done what was left to do and the last message has come."""
-    seen: list[dict[str, list[str]]] = [{}]
+    """Everything, once the worker has done what was left to do, the day's comparison too, and the last message has
+    come."""
 
-    def is_still() -> bool:
-        time.sleep(1.5)  # Longer than one message of the sandbox waits for the one before.
-        seen.append(everything(instance))
-        return all(seen[-1][name] == seen[-2].get(name) for name in seen[-1] if name not in BEATS)
+    def is_at_rest() -> bool:
+        left = count(instance, "wizard.db", "outbox WHERE done_at IS NULL AND dead_at IS NULL")
+        coming = count(instance, "sandbox.db", "messages WHERE next_at IS NOT NULL")
+        compared = count(instance, "wizard.db", "outbox WHERE kind = 'marketplaces.report'")
+        return (left, coming) == (0, 0) and compared > 0
 
-    until(is_still, "something goes on changing")
-    return seen[-1]
+    until(is_at_rest, "something is still to be done")
+    return everything(instance)
+
+
+def count(instance: Path, name: str, what: str) -> int:
+    with closing(sqlite3.connect(instance / name)) as database:
+        return int(database.execute(f"SELECT count(*) FROM {what}").fetchone()[0])
 
 
 def test_the_demo_is_made_once_and_everybody_in_it_can_sign_in(

@@ -137,8 +137,8 @@ def _follower(subscription: Subscription, purchase: subscriptions.Purchase) -> S
 
 def _subscribed_again(ended: Subscription) -> int | None:
     """The re-subscription of a purchase whose end we hear of only now."""
-    if ended.billing_account_id is None:
-        return None  # It paid for nothing.
+    if ended.billing_account_id is None or ended.on_end != LOCK:
+        return None  # It paid for nothing, or nothing comes back to it.
     again = sa.orm.aliased(Subscription)
     found = sa.select(again.id).where(subscriptions.is_again(again, ended))
     return db.session.scalar(found.order_by(again.claimed_at).limit(1))

@@ -66,16 +66,16 @@ def by(line: Settlement, workspace: Workspace, account: BillingAccount) -> str:
     """Who did it, for the Billing Center account that settles the workspace. :attr:`.Settlement.by` says it to us."""
     journey = re.match(r"journey (\S+)(?: of )?", line.by)
     doer = line.by[journey.end() :] if journey else line.by
-    named = ""
-    if doer == f"billing account {account.id}":
-        named = _("%(username)s in the Billing Center", username=account.username)
-    elif doer == f"console account {workspace.owner_id}":
-        named = _("%(username)s in the console", username=workspace.owner.username)
+    in_area = {
+        f"billing account {account.id}": (account.username, _("%(username)s in the Billing Center")),
+        f"console account {workspace.owner_id}": (workspace.owner.username, _("%(username)s in the console")),
+    }
+    username, where = in_area.get(doer, ("", ""))
     if journey:
         reference = f"{_('Reference')} {journey[1]}"
-        return _("%(who)s, %(reference)s", who=named, reference=reference) if named else reference
-    if named:
-        return named
+        return _("%(who)s, %(reference)s", who=username, reference=reference) if username else reference
+    if username:
+        return where % {"username": username}
     who, _space, which = line.by.rpartition(" ")
     if who == "marketplace" and which in current_app.extensions["marketplaces"]:
         return str(current_app.extensions["marketplaces"][which].words.title)

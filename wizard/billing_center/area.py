@@ -52,14 +52,9 @@ class BillingArea:
             sessions.of("journey", journeys.ids_of_payer(account_id)),
         )
 
-    def sign_out_here(self) -> None:
-        views.sign_out_here()
-
-    def lead_on(self, account_id: int) -> str:
-        return views.lead_on(account_id)
-
-    def beside(self) -> dict[str, Any]:
-        return views.what_you_sign_in_to()
+    sign_out_here = staticmethod(views.sign_out_here)
+    lead_on = staticmethod(views.lead_on)
+    beside = staticmethod(views.what_you_sign_in_to)
 
     def page(self, template: str, **context: Any) -> str:
         return render_template(template, **context)

@@ -7,9 +7,9 @@ from flask.typing import ResponseReturnValue
 from flask_babel import gettext as _
 
 from wizard.billing import locks, settlement
-from wizard.billing.forms import DissolveForm
 from wizard.billing.models import DISSOLVED, Workspace
 from wizard.billing.wording import payer_of, state_of
+from wizard.flows.forms import DissolveForm
 from wizard.sites import directory
 
 
@@ -18,7 +18,7 @@ def answer(
 ) -> ResponseReturnValue:
     """What a request for the page is answered. ``by``: who dissolves it, as its history says · ``page``: draws a
     template of the area · ``back_url``: the workspace · ``done_url``: where somebody is who has dissolved it."""
-    form = DissolveForm(workspace)
+    form = DissolveForm(workspace.name)
     typed = form.validate_on_submit()
     if workspace.state == DISSOLVED or (typed and _dissolved(workspace, by)):
         flash(_("%(workspace)s is dissolved. It and its data are deleted.", workspace=workspace.name))

@@ -360,6 +360,24 @@ class ChoiceForm(Form):
             raise StopValidation(_("Choose whether you have a Billing Center account"))
 
 
+class DissolveForm(Form):
+    """The name of the workspace, typed: nobody dissolves one by a click too many."""
+
+    name = StringField(
+        _l("Workspace name"),
+        filters=[tidy],
+        render_kw={"autocomplete": "off", "spellcheck": "false", "autocapitalize": "none"},
+    )
+
+    def __init__(self, wanted: str) -> None:
+        super().__init__()
+        self.wanted = wanted
+
+    def validate_name(self, field: Field) -> None:
+        if field.data != tidy(self.wanted):
+            raise StopValidation(_("Type the name of the workspace exactly as it stands above"))
+
+
 def _one_of(field: Field) -> None:
     """A choice the page offered; anything else counts as nothing said."""
     if field.data not in offers(field):

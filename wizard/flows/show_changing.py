@@ -161,7 +161,7 @@ def forbidden(workspace: Workspace) -> settlement.Refusal | None:
     """Why nothing else may settle it at the moment, whatever that would be."""
     if workspace.state != ACTIVE:
         return settlement.Refusal(workspace.state)
-    return None if settlement.is_locked(workspace) else settlement.refusal_to_leave(workspace)
+    return settlement.refusal_to_leave(workspace)
 
 
 def method_form(journey: Journey) -> MethodForm:
